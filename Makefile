@@ -51,7 +51,7 @@ LIB_SOURCES     := $(filter-out $(KERNELS:%=%.c),$(wildcard src/*/*.c))
 PROGRAM_SOURCES := $(wildcard programs/*.c)
 SERVER_SOURCES  := $(wildcard programs/server/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
-# Programs that shell tests run, or people.
+# Programs that shell tests or people run.
 TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c tests/maskbench.c tests/print_tokens.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 KERNEL_TESTS    := $(wildcard tests/kernels/*.c)
@@ -75,8 +75,9 @@ SHARED_LINK := -shared -Wl,-soname,libcllm.so.$(SOVERSION)
 SONAMES     := libcllm.so.$(SOVERSION) libcllm.so
 endif
 
-# Metal: Apple's framework on macOS. LOOKALIKE=1 builds the same driver on Linux over tests/lookalike, in a BUILD of its own
-# and with CC=clang; `make lookalike` does. The other APIs are found by dlopen, which some C libraries keep in -ldl.
+# Metal: Apple's framework on macOS. On Linux, LOOKALIKE=1 builds the same driver over tests/lookalike; it needs
+# CC=clang and a BUILD of its own, and `make lookalike` uses it so. The other APIs are found by dlopen, which some C
+# libraries keep in -ldl.
 SYSTEM_LIBS := -ldl
 ifeq ($(UNAME),Darwin)
 SYSTEM_LIBS   := -framework Foundation -framework Metal -framework CoreGraphics
@@ -130,8 +131,8 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) $(OBJECT_FLAGS) -c $< -o $@
 
-# An instruction set's kernels are compiled with its instructions; the CPU is asked before they run. To tell a debugger where
-# each variable is takes a compiler a third of the time in such long functions: it is told the lines alone (-g1).
+# The kernels of an instruction set are compiled with its instructions; the program checks the CPU before it calls them.
+# Full debug information would take a third of the compile time in such long functions, so -g1 keeps line numbers only.
 define compile_part
 $(BUILD)/obj/%.$(1).o: %.c $(BUILD)/settings
 	@mkdir -p $$(@D)
@@ -143,14 +144,15 @@ $(BUILD)/obj/src/cpu/kernels_avx512.%: KERNEL_FLAGS = -mavx2 -mfma -mf16c -mavx5
 $(BUILD)/obj/src/cpu/kernels_neon.%:   KERNEL_FLAGS = -march=armv8.2-a+dotprod
 $(BUILD)/obj/src/cpu/kernels_i8mm.%:   KERNEL_FLAGS = -march=armv8.2-a+dotprod+i8mm
 
-# The same text without unrolling or inlining, where speed is not asked for: sanitizers look at each access all the same, and
-# compiling takes a twentieth of the time.
+# Builds with sanitizers do not unroll or inline the kernels. Sanitizers check each access all the same, and compiling
+# takes a twentieth of the time.
 PLAIN_LOOPS := -DUNROLLED= -Dalways_inline=unused -Wno-psabi
 ifdef SANITIZE
 KERNEL_LOOPS := $(PLAIN_LOOPS)
 endif
 
-# The text of the GPU's kernels, which its API compiles when the program runs: each file a string, gpu_text_NAME.
+# The source text of the GPU kernels, which the GPU's API compiles when the program runs. Each file becomes a string,
+# gpu_text_NAME.
 KERNEL_TEXT := $(wildcard src/gpu/dialect.h src/gpu/kernel_args.h src/gpu/*.gpu)
 $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 	@mkdir -p $(@D)
@@ -164,7 +166,8 @@ $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
-# The files of the server's web page, and the description of its API, as they are: each a string, whose ETag is its checksum.
+# The files of the server's web page and the description of its API, unchanged. Each becomes a string, whose ETag is its
+# checksum.
 WEB_FILES := $(wildcard programs/server/web/*) programs/server/openapi.json
 $(BUILD)/obj/web_files.c: $(WEB_FILES) Makefile
 	@mkdir -p $(@D)
@@ -185,7 +188,8 @@ $(BUILD)/obj/web_files.c: $(WEB_FILES) Makefile
 $(BUILD)/obj/web_files.o: $(BUILD)/obj/web_files.c $(BUILD)/settings
 	$(CC) $(FLAGS) -Iprograms $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
-# The program links jansson (its --json output), what pulls models, and libedit for typing, where that is found; the library none.
+# The program links jansson (for --json), the libraries that pull and serve need, and libedit (for line editing) if it
+# is found. The library links none of them.
 $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson) $(PULL_FLAGS) \
     $(SERVER_FLAGS) -Iprograms
 PROGRAM_LIBS = $(shell pkg-config --libs jansson) $(PULL_LIBS) $(SERVER_LIBS)
@@ -203,11 +207,11 @@ $(call object,tests/test_pretokenizer.c): OBJECT_FLAGS = -Itests $(shell pkg-con
 $(BUILD)/tests/test_pretokenizer: TEST_LIBS = $(shell pkg-config --libs libpcre2-8)
 endif
 
-# The program's own files that a test looks at.
+# This test uses files of the program, too.
 $(call object,tests/test_web_page.c): OBJECT_FLAGS = -Itests -Iprograms $(shell pkg-config --cflags cmocka)
 $(BUILD)/tests/test_web_page: $(call object,programs/server/web_page.c) $(BUILD)/obj/web_files.o
 
-# Allocations are counted where the linker can put itself before them, and no sanitizer does.
+# test_engine counts allocations if the linker has --wrap and there is no sanitizer.
 ifneq ($(UNAME),Darwin)
 ifndef SANITIZE
 $(call object,tests/test_engine.c): OBJECT_FLAGS = -Itests $(shell pkg-config --cflags cmocka) -DCOUNTS_ALLOCATIONS
@@ -215,8 +219,9 @@ $(BUILD)/tests/test_engine: TEST_LIBS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=r
 endif
 endif
 
-# The AVX-512 kernels over a model of their instructions, for tests on any CPU. Inlined and unrolled as they ask to be,
-# some lines of plain C for each instruction would take minutes to compile. All parts at once.
+# The AVX-512 kernels over a model of their instructions, for tests on any CPU. The model needs some lines of plain C
+# for each instruction. If all of them were inlined and unrolled, compiling would take minutes. All parts are compiled
+# at once.
 AVX512_MODEL := $(BUILD)/obj/tests/avx512_model/kernels_avx512.o
 $(AVX512_MODEL): src/cpu/kernels_avx512.c $(BUILD)/settings
 	@mkdir -p $(@D)
@@ -254,7 +259,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 
 $(BUILD)/tests/test_avx512_model: $(AVX512_MODEL)
 
-# What tests/check_metal.sh runs, of few files: it is linked for each fault that is planted in one of them.
+# The program that tests/check_metal.sh runs. It consists of few files, because it is linked again for each planted
+# fault.
 $(BUILD)/try_driver: $(call object,tests/lookalike/try_driver.c $(addprefix src/base/,error.c safe_text.c utf8.c)) \
     $(BUILD)/obj/kernel_text.o $(METAL_OBJECTS)
 	$(LINK) $^ $(LIBS) -o $@
@@ -266,13 +272,13 @@ $(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c $(KERNEL_TESTS)
 $(BUILD)/check_kernels: $(call object,tests/check_kernels.c $(KERNEL_TESTS)) $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
-# Stand-ins for NVIDIA's libraries, for tests on hosts without a GPU: LD_LIBRARY_PATH=$(BUILD)/lookalike_cuda. Beside
-# them the headers for the kernels, which they compile when the program runs.
+# Stand-ins for NVIDIA's libraries, for tests on hosts without a GPU: LD_LIBRARY_PATH=$(BUILD)/lookalike_cuda. The
+# headers beside them are for the kernels, which the stand-in for NVRTC compiles when the program runs.
 LOOKALIKE_CUDA := $(addprefix $(BUILD)/lookalike_cuda/,libcuda.so.1 libnvrtc.so.13)
 LOOKALIKE_CUDA_HEADERS := src/base/half.h tests/lookalike/fibers.h $(wildcard tests/lookalike_cuda/*.h)
 $(call object,$(wildcard tests/lookalike_cuda/*.c)): OBJECT_FLAGS = -Itests
 
-# What of the driver only the stand-ins show; tests/check_cuda.sh runs it.
+# Tests of the driver that are possible only with the stand-ins; tests/check_cuda.sh runs them.
 $(BUILD)/lookalike_cuda/check_driver: $(call object,tests/lookalike_cuda/check_driver.c) $(SUPPORT_OBJECTS) \
     $(BUILD)/internal.a
 	@mkdir -p $(@D)
@@ -290,10 +296,10 @@ $(BUILD)/lookalike_cuda/include: $(LOOKALIKE_CUDA_HEADERS)
 
 # ------------------------------------------------------------------------------------------------ checking
 
-# What runs over the look-alike of CUDA is skipped under a sanitizer.
+# Tests over the look-alike of CUDA are skipped under a sanitizer.
 tests: $(TESTS) $(if $(SANITIZE),,$(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver))
 
-# The program and the tests of the GPU over the look-alike of Metal, where there is what that takes.
+# The program and the GPU tests over the look-alike of Metal, if clang and the headers of Objective-C are installed.
 OBJECTIVE_C := $(and $(filter Linux,$(UNAME)),$(shell command -v clang),$(wildcard $(shell gcc -print-file-name=include)/objc/objc.h))
 lookalike:
 ifneq ($(OBJECTIVE_C),)
@@ -304,8 +310,8 @@ ifndef SANITIZE
 endif
 endif
 
-# The program and the tests of the thread pool with the thread sanitizer, where the compiler has it. What fails here, and the
-# compiler's warnings about plain code, are for tests/check_threads.sh to tell.
+# The program and the tests of the thread pool with the thread sanitizer, if the compiler has it. If this build fails,
+# or the compiler warns, tests/check_threads.sh reports it.
 THREADS := $(BUILD)/threads
 threads:
 ifndef SANITIZE
@@ -315,9 +321,9 @@ ifndef SANITIZE
 	    >$(THREADS)/log 2>&1 || rm -f $(THREADS)/mini-cllm
 endif
 
-# The program and the kernel tests for arm64, by a cross compiler, where that and the emulator are; for tests/check_arm.sh.
-# Of the two libraries, which the cross compiler comes without, tests/stand_in has what the kernel tests need of cmocka, and
-# the program is linked without jansson, which only --json calls.
+# The program and the kernel tests for arm64, for tests/check_arm.sh, if the cross compiler and the emulator are
+# installed. The cross compiler comes without jansson and cmocka. So tests/stand_in has the parts of cmocka that the
+# kernel tests need, and the program is linked without jansson, which only --json calls.
 ARM       := $(BUILD)/arm
 ARM_TOOLS := aarch64-linux-gnu
 arm:
@@ -331,7 +337,7 @@ ifneq ($(and $(filter Linux,$(UNAME)),$(shell command -v $(ARM_TOOLS)-gcc),$(she
 endif
 endif
 
-# What packagers would get, and what is left of it after uninstall, for tests/check_install.sh to look at.
+# Installs into a folder as packagers do, and installs and uninstalls in another; tests/check_install.sh looks at both.
 stage: all
 	@rm -rf $(BUILD)/staged $(BUILD)/unstaged
 	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(BUILD)/staged
@@ -352,9 +358,10 @@ check-format:
 format:
 	$(CLANG_FORMAT) -i $(FORMATTED)
 
-# The library once more under $(BUILD)/fuzz, instrumented; then one libFuzzer run a target. Inputs that it finds worth
-# keeping go to $(BUILD)/fuzz/corpus, one that crashes stays in $(BUILD)/fuzz. On a machine that stops for a while any input
-# is slow: one that was (libFuzzer's status is 70) is tried again by itself.
+# The library is built once more, instrumented, under $(BUILD)/fuzz. Then libFuzzer runs each target once. Inputs that
+# reach new code go to $(BUILD)/fuzz/corpus; an input that crashes a target stays in $(BUILD)/fuzz. If the machine
+# pauses for a while, any input can look slow; so an input that was too slow (libFuzzer's status is 70) is tried again
+# alone.
 FUZZ_CHECKS := address,undefined
 fuzz:
 	$(MAKE) BUILD=$(BUILD)/fuzz CC=$(FUZZ_CC) SANITIZE=fuzzer-no-link,$(FUZZ_CHECKS) CFLAGS='-O1 -g' \
@@ -363,7 +370,7 @@ fuzz:
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
 	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(LIBS) -o $@
 
-# This one drives the program's own code, the server.
+# These two test the code of the program, the server.
 $(BUILD)/fuzz_request $(BUILD)/fuzz_http: $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(filter-out %/main.o,$(PROGRAM_OBJECTS)) $(BUILD)/libcllm.a
 	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
 

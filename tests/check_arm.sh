@@ -15,15 +15,16 @@ done
 mkdir -p "$arm" || exit 1
 said=$arm/said
 
-build_all() { # that is, see that it is built
+build_all() { # builds it if it is not built yet
     MAKEFLAGS='' make BUILD="${arm%/arm}" arm
     [ ! -s "$arm/log" ] || cat "$arm/log"
     [ -x "$arm/check_kernels" ] && [ -x "$arm/mini-cllm" ]
 }
 
-# All tests of check_kernels.c but the first, which is for no instruction set; one may be skipped, for want of shared data.
+# All tests of check_kernels.c except the first, which belongs to no instruction set. One may be skipped if the shared
+# data are missing.
 n_kernel_tests=$(($(grep -c 'cmocka_unit_test(' tests/check_kernels.c) - 1))
-kernel_tests() { # of an instruction set
+kernel_tests() { # ISA
     qemu-aarch64 -cpu max "$arm/check_kernels" "$1" || return 1
     [ "$(grep -c "^ok [0-9]* - $1: " "$said")" = "$n_kernel_tests" ] && [ "$(grep -c SKIP "$said")" -le 1 ]
 }
@@ -33,12 +34,13 @@ program() { # CPU MODEL ISA
     qemu-aarch64 -cpu "$1" "$arm/mini-cllm" "$2" -p "$prompt" -t 0 -n 160 --threads 2 --cpu-isa "$3" -v
 }
 
-tells() { # CPU MODEL ISA FILE: the text of the file, by these kernels
+tells() { # CPU MODEL ISA FILE: the kernels of this ISA write the text of FILE
     program "$1" "$2" "$3" >"$arm/text" && grep -q ": 2 threads, $3 kernels," "$said" &&
         [ -s "$4" ] && diff "$4" "$arm/text"
 }
 
-# What this machine's kernels make of quantized weights, if it has fast ones, is what those of ARM must make of them.
+# From quantized weights, ARM's scalar kernels must write the same text as this machine's scalar kernels, and its fast
+# kernels the same text as this machine's AVX2 kernels. Without AVX2 here, neon's own text is the reference.
 tells_of_quantized_weights() {
     "$host" "$demo" -p "$prompt" -t 0 -n 160 -q --cpu-isa scalar >"$arm/scalar" || return 1
     "$host" "$demo" -p "$prompt" -t 0 -n 160 -q --cpu-isa avx2 >"$arm/fast" ||
@@ -51,7 +53,7 @@ tells_of_floats() {
     for isa in scalar neon i8mm; do tells max "$stories" $isa "${stories%.gguf}.greedy.story.txt" || return 1; done
 }
 
-refuses() { # CPU ISA THOSE-IT-HAS
+refuses() { # CPU ISA SUPPORTED-ISAS
     ! program "$1" "$demo" "$2" && grep -qx "mini-cllm: CPU instruction set '$2' is not one of: $3" "$said"
 }
 offers_scalar() {

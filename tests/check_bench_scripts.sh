@@ -14,7 +14,7 @@ command -v bash >/dev/null || skip_all 'bash is missing'
 temporary=$(mktemp -d) || exit 1
 trap 'rm -rf "$temporary"' EXIT
 said=$temporary/said out=$temporary/out err=$temporary/err calls=$temporary/calls status=0
-TMPDIR=$temporary/scratch # of the scripts: what do they leave there?
+TMPDIR=$temporary/scratch # for the scripts: the tests check what they leave there
 export TMPDIR
 mkdir "$TMPDIR"
 case $program in
@@ -33,9 +33,9 @@ run() {
 fake() { run BIN="$temporary/stand-in" "$@"; }    # with the stand-in for the program
 mapped() { run BIN="$temporary/on-the-cpu" "$@"; } # with the program, on the CPU instead of any device
 
-show() { echo "status $status; stdout, then stderr:" && cat "$out" "$err" && return 1; } # and false: for `||`
+show() { echo "status $status; stdout, then stderr:" && cat "$out" "$err" && return 1; } # and fails
 exits() { [ "$status" -eq "$1" ] || show; }
-refused() { # EXIT-STATUS TEXT: with one line on stderr, which has this text
+refused() { # EXIT-STATUS TEXT: one line on stderr, which contains this text
     [ "$status" -eq "$1" ] && grep -qF -- "$2" "$err" && [ "$(wc -l <"$err")" -eq 1 ] || show
 }
 prints() { grep -qFx -- "$1" "$out" || show; }    # this line?
@@ -66,8 +66,9 @@ soak_form() { # DEVICE ITERATIONS N_TOKENS FIRST-KB LAST-KB MOST-KB GROWTH-KB SP
         "avg_tokens_per_second: $8"
 }
 
-# The stand-in tells the number of the run where TEXT is %d, as many tokens a second as CPU_SPEED or GPU_SPEED say, and a
-# word of MEMORY for each run. It fails with FAILURE where the device is no CPU, and with INTERRUPT waits for Ctrl-C.
+# The stand-in prints TEXT; %d in it becomes the number of the run. It reports CPU_SPEED or GPU_SPEED tokens a second,
+# and for each run one field of MEMORY. If the device is not the CPU, it fails with the message FAILURE. With INTERRUPT
+# it waits for Ctrl-C.
 cat >"$temporary/stand-in" <<'SCRIPT'
 #!/bin/sh
 printf '%s\n' "$*" >>"$CALLS"
@@ -91,7 +92,7 @@ printf "${TEXT:-a text}\n" "$n"
 if [ "${MEMORY:-}" ]; then memory=$(echo "$MEMORY" | cut -d , -f "$n"); else memory='1.5 MiB'; fi
 echo "load 0.01 s | prompt 2 tokens, 99.9 tok/s | generated 4 tokens${speed:+, $speed tok/s, 0.12 GB/s of weights} | peak memory $memory" >&2
 SCRIPT
-# The program, on the CPU whatever the device.
+# Runs the real program, always on the CPU, whatever device the script names.
 cat >"$temporary/on-the-cpu" <<'SCRIPT'
 #!/bin/sh
 before=''

@@ -17,7 +17,7 @@ alike() { LD_LIBRARY_PATH=$lookalike "$@"; }
 
 # --------------------------------------------------------------------------------------- the driver as it is
 
-passes() { # PROGRAM: forwards and backwards, and on a device
+passes() { # PROGRAM: passes with threads in rising and in falling order, and really used the look-alike
     alike "$@" && LOOKALIKE_CUDA_REVERSE=1 alike "$@"
 }
 contract() { passes "$build/tests/test_gpu_driver" && grep -q '^# cuda: Look-alike' "$said"; }
@@ -52,7 +52,7 @@ copy() { # SED NAME...
     done
 }
 
-says() { # SED MESSAGE: opening fails so
+says() { # SED MESSAGE: opening the device fails with this message
     copy "$1" check_driver || return 1
     alike "$work/check_driver" kernels 0 2>"$work/stderr"
     cat "$work/stderr"
@@ -63,7 +63,8 @@ without_graphs() {
     passes "$work/test_gpu_driver" && passes "$work/check_driver" more_launches_than_are_recorded
 }
 
-# Whether the test of check_driver, or a program as a whole, catches the change. What the copy says is of no interest then.
+# Does the test of check_driver, or a program as a whole, catch the change? The output of the changed copy does not
+# matter.
 caught() { # SED TEST-OR-PROGRAM
     program=check_driver
     [ "$2" = test_gpu_driver ] && program=test_gpu_driver

@@ -30,7 +30,7 @@ Darwin) static=$(names -g -U "$build"/libcllm.a) ;;
 esac
 check 2 "$static" "the static library offers what cllm.h declares"
 
-# What is in a section that is written to; constants that hold addresses are in .data.rel.ro. Sanitizers add variables.
+# The variables in writable sections. (Constants that hold addresses are in .data.rel.ro.) Sanitizers add variables.
 if [ -n "${SANITIZE:-}" ] || [ "$(uname -s)" = Darwin ]; then
     echo 'ok 3 - the library keeps no global state # SKIP sections are looked at on Linux, without sanitizers'
 else

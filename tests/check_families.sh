@@ -12,7 +12,8 @@ said=$room/said
 
 check_list() { python3 "$here/tools/families_table.py" --check; }
 
-# notices FILE SCRIPT TEXT: a file changed by sed in a copy of the three is found out, by a message with this text.
+# notices FILE SCRIPT TEXT: if sed's SCRIPT changes FILE in a copy of the three files, a message with this TEXT reports
+# it.
 notices() {
     for file in docs/09-families.md tests/families.tsv src/model/families.c; do
         mkdir -p "$room/${file%/*}" && cp "$file" "$room/$file" || return 1

@@ -4,7 +4,7 @@ set -u
 device=opencl build=$1
 . tests/support/gpu_suite.sh
 
-limited() { # COMMAND: with a gigabyte, of which a layer's keys and values take 512 MiB
+limited() { # COMMAND: on a device with 1 GiB of memory; the keys and values of one layer take 512 MiB
     POCL_MEMORY_LIMIT=1 $program models/demo.gguf -n 1 --device opencl --ctx 1048576 "$@" >"$temporary/out" 2>"$temporary/err"
     status=$?
     cat "$temporary/err"

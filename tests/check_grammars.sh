@@ -36,7 +36,7 @@ else
     skip SmolLM2 "$smollm2 is missing"
 fi
 
-# a text that is not allowed is found
+# the judge finds a text that is not allowed
 printf '{"grammar": 0, "seed": 0, "unfinished": false, "text": "{\\"name\\": \\"\\", \\"age\\": 7}"}\n' >"$texts"
 judges_it() { ! "$python" tests/support/judge_grammars.py tests/grammars.jsonl <"$texts" && grep -q '0 unfinished, 1 wrong' "$said"; }
 check 'a text that is not valid is found' judges_it

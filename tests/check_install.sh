@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 n=0
-check() { # check DESCRIPTION COMMAND...: one line of TAP, and what the command says where it fails
+check() { # check DESCRIPTION COMMAND...: one line of TAP, and the command's output if it fails
     n=$((n + 1)) description=$1
     shift
     if "$@" >"$work/said" 2>&1; then echo "ok $n - $description"; else
@@ -41,7 +41,7 @@ compile() { # compile OUTPUT SOURCES_AND_PKG_CONFIG_OPTIONS...
         $(pkg-config --cflags --libs $static cllm) -o "$work/$output"
 }
 
-# Two texts that are written together are those that each is by itself.
+# Two texts that are written together are the same as each written alone.
 together() {
     example=batch compile batch && "$work/batch" $model "$prompt" "One day" >"$work/texts" || return 1
     for text in "$prompt" "One day"; do
@@ -49,7 +49,7 @@ together() {
     done | diff - "$work/texts"
 }
 
-# A conversation of one question is what the command answers; of two, it begins with that.
+# A conversation of one question gives the answer that the command gives. One of two questions begins with that answer.
 conversation() {
     example=chat compile chat || return 1
     "$build/mini-cllm" chat $model --chat-template chatml -q -t 0 -n 256 "$prompt" </dev/null >"$work/answer"
@@ -82,7 +82,7 @@ check_with_model conversation 'the example of a conversation answers as mini-cll
 
 # An embedder may use the names that the library uses inside.
 printf 'int %s;\n' error_set arena_alloc thread_pool_create reader_take >"$work/clash.c"
-mkdir "$work/lib" && cp "$prefix/lib/libcllm.a" "$work/lib" # a folder without the shared one, which would be preferred
+mkdir "$work/lib" && cp "$prefix/lib/libcllm.a" "$work/lib" # without the shared library, which the linker prefers
 static=--static
 check 'the example builds against the static library' compile static "-L$work/lib"
 check 'whose names inside clash with none of its own' compile clash "-L$work/lib" "$work/clash.c"

@@ -13,8 +13,8 @@ said=$work/said
 PATH=$PATH:/usr/local/cuda/bin
 [ -z "${SANITIZE:-}" ] || skip_all "the text is the same for a sanitizer: $SANITIZE"
 [ -x "$print" ] || skip_all "no $print: run make tests"
-few='Q4_K IQ4_XS BF16' # where all types would take too long
-pip=build/cuda         # NVIDIA's compilers, where scripts/setup ci put them
+few='Q4_K IQ4_XS BF16' # used where all types would take too long
+pip=build/cuda         # NVIDIA's compilers, if scripts/setup ci installed them
 to_install='needs NVRTC and ptxas: scripts/setup ci'
 
 # ------------------------------------------------------------------------------------------------- the compilers
@@ -57,7 +57,7 @@ takes() { # COMPILER "ARCHITECTURE" SIMD MATRICES KV_HALF [TYPE...]
     text "$work/text" "$@" && "$compiler" "$work/text" $architecture
 }
 
-# The fault is the sed script's, in a text that the compiler takes as it is.
+# The compiler accepts the text; after the sed SCRIPT plants a fault in it, the compiler must complain.
 refuses() { # COMPILER "ARCHITECTURE" MATRICES SCRIPT COMPLAINT
     case $1 in
     opencl | metal) text "$work/text" "$3" "$3" 1 ;;
@@ -157,8 +157,9 @@ check_nvrtc() { # COMPILER NAME
     check "$2: planted fault" refuses "$1" compute_80 1 "$vectors" 'no operator'
 }
 
-# Registers, spills and a group's memory of each kernel in the table. The limits are those of one version of NVRTC and ptxas, which scripts/setup brings. Where a change has a
-# reason for more: print_kernel_text 1 1 1 $few >text; compile_cuda.py build/cuda table text 80 90 120 >tests/cuda_registers.tsv
+# Registers, spills and a group's memory of each kernel must not be above the table. Its limits are for one version of
+# NVRTC and ptxas, the one that scripts/setup installs. If a change has a good reason to need more: print_kernel_text 1
+# 1 1 $few >text; compile_cuda.py build/cuda table text 80 90 120 >tests/cuda_registers.tsv
 used() {
     # shellcheck disable=SC2086
     text "$work/text" 1 1 1 $few && compile_cuda table "$work/text" 80 90 120 >"$work/used.tsv" &&
@@ -194,7 +195,7 @@ check_registers() {
 
 lint() { python3 tests/lint_kernels.py "$@"; }
 
-# A text with one more line, CODE, or with what the sed script FILE SCRIPT makes of one of its files.
+# The lint must complain about a text with the line CODE added, or with one FILE of it changed by the sed SCRIPT.
 lint_finds() { # COMPLAINT CODE | COMPLAINT FILE SCRIPT
     rm -rf "$work/lint" && mkdir "$work/lint" && cp src/gpu/*.gpu src/gpu/kernel_args.h "$work/lint" || return 1
     if [ $# -eq 2 ]; then printf '%s\n' "$2" >>"$work/lint/kernels.gpu"; else

@@ -11,7 +11,7 @@ sample=$shared/maskbench/sample.tar.gz vocabulary=$shared/vocab/ggml-vocab-llama
 [ -z "${SANITIZE:-}" ] || skip_all 'it takes too long under a sanitizer'
 [ -e "$sample" ] && [ -e "$vocabulary" ] || skip_all "$sample or $vocabulary is missing"
 
-# of the line that tells it, the number before some words
+# the number that stands before these words in the result
 number() { sed -n "s/.*[^0-9.]\([0-9.]*\)$1.*/\1/p" "$folder/result"; }
 enough() { cat "$folder/result" && awk "BEGIN { exit !($(number '%') >= 84) }"; }
 few_refused() { cat "$folder/result" && [ "$(number ' refuse a valid')" -le 4 ]; }

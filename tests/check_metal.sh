@@ -38,7 +38,7 @@ copy_sources() {
     cp -Rp Makefile include "$tree" && cp -Rp src/base src/gpu "$tree/src" && cp -Rp tests/lookalike "$tree/tests"
 }
 try() { "$tree/build-metal/try_driver" "$@"; }
-ends_with() { # TEXT COMMAND...: the last line that the command says begins so
+ends_with() { # TEXT COMMAND...: the last line of the command's output begins with TEXT
     text=$1
     shift
     "$@" >"$work/output" 2>&1
@@ -47,7 +47,7 @@ ends_with() { # TEXT COMMAND...: the last line that the command says begins so
 }
 fine() { ends_with fine env "$@" "$tree/build-metal/try_driver"; }
 
-refused() { # FAULT TEXT: the fault of the device is told, and nothing is left behind
+refused() { # FAULT TEXT: the device's fault is reported, and nothing is left behind
     ends_with "$2" env LOOKALIKE_METAL_FAULT="$1" "$tree/build-metal/try_driver"
 }
 too_large() {
@@ -56,7 +56,7 @@ too_large() {
             "$tree/build-metal/try_driver"
 }
 
-planted() { # FILE SED TEXT: the look-alike says so of the changed file, in one order of the threads at least
+planted() { # FILE SED TEXT: the look-alike reports TEXT for the changed file, in at least one order of the threads
     cp -p "$tree/$1" "$work/unchanged"
     sed "$2" "$work/unchanged" >"$tree/$1"
     status=1
@@ -69,7 +69,7 @@ planted() { # FILE SED TEXT: the look-alike says so of the changed file, in one 
             grep -q "$3" "$work/output" && status=0
         done
     fi
-    cp "$work/unchanged" "$tree/$1" # newer than what was made of the changed one
+    cp "$work/unchanged" "$tree/$1" # newer than the object of the changed file, so that make builds it again
     return $status
 }
 

@@ -36,8 +36,9 @@ HF_HUB_OFFLINE=1 HOME=$temporary # nothing is pulled
 export HF_HUB_OFFLINE HOME
 serving "$any" --chat-template chatml --ctx 256 --n-tokens 8 --api-key secret --log-format json
 
-# A text may be refused for what no schema can say (positive_data_acceptance): a model's template, a grammar. 501 and 503 are meant
-# where the description says so (not_a_server_error): instead no answer may be 500.
+# Two checks of Schemathesis are off. positive_data_acceptance: the server may refuse a text for reasons that no schema
+# can express, such as a model's template or a grammar. not_a_server_error: the server answers 501 and 503 where the
+# description says so. Instead, a check below allows no answer 500.
 described() ( # it leaves files where it runs
     cd "$temporary" && PYTHONPATH=$tool perl -e 'alarm shift; exec @ARGV' $((seconds * 3 + 900)) \
         python3 -m schemathesis.cli run "$url/openapi.json" --url "$url" -H 'Authorization: Bearer secret' \

@@ -49,7 +49,7 @@ END
 nothing_half() { [ -z "$(find "$models" -name '*.partial' -o -name '*.lock' -o -name '*.new' 2>/dev/null)" ]; }
 pulled() { exits 0 && silent_but_notes && nothing_half && whole "$1" "$2"; }
 silent_but_notes() { ! grep -q '^mini-cllm:' "$err"; }
-refused_whole() { # after what note on its way there: one line
+refused_whole() { # MESSAGE: one line, perhaps after one note about progress
     exits 1 && says "mini-cllm: $1" && [ "$(grep -c '^mini-cllm:' "$err")" = 1 ] && [ "$(wc -l <"$err")" -le 2 ] && [ ! -s "$out" ] && nothing_half
 }
 
@@ -219,7 +219,8 @@ finished
 wait $first
 check 'two at once share the work' eval 'pulled trickles trickles-Q4_K_M.gguf && says "waiting for it" && [ "$(grep -c "^CDN GET" "$log")" = 1 ]'
 
-# Moments are parts of the time that it takes, and some come before the first byte or after the last.
+# The moments of kill -9 are random, within 1.1 times the time that one pull takes. Some come before the first byte, or
+# after the last.
 echo "# MINICLLM_TEST_SEED=${MINICLLM_TEST_SEED:=$(date +%s)}"
 killed=0 wrong=0 resumed=0 n_moments=0
 begin=$(python3 -c 'import time; print(time.time())')
@@ -265,7 +266,7 @@ HF_HUB_OFFLINE=1 run hf:test/other -n 1
 check 'one that is not there, offline' refused 1 'test/other: cannot be fetched, because HF_HUB_OFFLINE is set'
 run test/other -n 1
 check 'a name without hf: that is not pulled is a path, or else to be pulled' refused 1 "there is no file 'test/other'"
-# a manifest that somebody has changed: its commit is a folder's name, and names no other place
+# somebody has changed the manifest: its commit must be the name of a folder, not a path to another place
 mkdir -p "$temporary/changed/hf/test/plain" "$temporary/victim" && echo keep >"$temporary/victim/plain.gguf"
 printf '%s' '{"name": "test/plain:Q4_K_M", "commit": "../../../../victim", "pulled": 9000000000000000000, "files": [{"path": "plain.gguf", "size": 5, "sha256": ""}]}' \
     >"$temporary/changed/hf/test/plain/Q4_K_M.json"

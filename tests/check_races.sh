@@ -22,8 +22,8 @@ every_type() {
     return $missing
 }
 
-# The kernel text lies in the program as it is written: in a copy, faults take the place of as many bytes. Each is in
-# another kernel, so that one run shows all.
+# The program contains the kernel text unchanged. In a copy of the program, each fault replaces text of the same length.
+# Each fault is in another kernel, so that one run shows all of them.
 spoil() { # TEXT FAULT, made as long by spaces
     FROM=$1 TO=$2 perl -0777 -pi -e 'BEGIN { $to = $ENV{TO} . " " x (length($ENV{FROM}) - length($ENV{TO})) }
         $planted = s/\Q$ENV{FROM}\E/$to/; END { $? = 1 if !$planted || length($to) != length($ENV{FROM}) }' "$work/spoiled" ||
@@ -31,7 +31,7 @@ spoil() { # TEXT FAULT, made as long by spaces
 }
 run_spoiled() {
     cp "$program" "$work/spoiled"
-    # no barrier: before a group's sum is read, between two uses of scores, and before a tile is multiplied
+    # no barrier: before the sum of a group is read, between two uses of scores, and before a tile is multiplied
     spoil '    if (thread_id % TEAM == 0) s[thread_id / TEAM] = team;
     BARRIER();' '    if (thread_id % TEAM == 0) s[thread_id / TEAM] = team;' &&
         spoil 'odd[q] : MASKED;
@@ -40,9 +40,9 @@ run_spoiled() {
         }' &&
         spoil '        BARRIER();
         tile_multiply' '        tile_multiply' || return 1
-    # no bound: of the rows of a matrix, which are read, and of a token's elements, which are written
+    # no bounds check: for the rows of a matrix, which are read, and for the elements of a token, which are written
     spoil 'row = row < n_rows ? row : n_rows - 1;' '' && spoil 'if (32 * u < p.n) {' 'if (32*u <= p.n) {' || return 1
-    # a barrier that not all threads come to
+    # a barrier that not all threads reach
     spoil '    BARRIER();
     for (int k = GROUP / 2; k > 0; k /= 2) {' 'if (thread_id) BARRIER();for(int k=GROUP/2;k>0;k/=2){' || return 1
     watched "$work/spoiled" briefly || return 1

@@ -12,7 +12,8 @@ threads=$1/threads model=models/demo.gguf
 mkdir -p "$threads" || exit 1
 said=$threads/said
 
-# A race made on purpose tells whether the sanitizer works here; some kernels place memory where it bears none.
+# A deliberate race shows whether the sanitizer works here. Some Linux kernels place memory at addresses that it cannot
+# use; then setarch -R helps.
 cat >"$threads/race.c" <<'RACE'
 #include <pthread.h>
 static int counter;
@@ -34,7 +35,7 @@ prefix=''
 catches_races || prefix='setarch -R'
 catches_races || skip_all 'the thread sanitizer does not work here'
 
-build_all() { # that is, see that it is built
+build_all() { # builds them if they are not built yet
     MAKEFLAGS='' make CC="${CC:-cc}" BUILD="${threads%/threads}" threads
     [ ! -s "$threads/log" ] || cat "$threads/log"
     [ -x "$threads/mini-cllm" ] && [ -x "$threads/tests/test_base" ]
@@ -49,7 +50,7 @@ quietly() { # ARGUMENT...: the program, without a report
     $prefix "$threads/mini-cllm" "$@" && ! grep -q ThreadSanitizer "$said"
 }
 
-# The demo's story of about 60 tokens and 24 more.
+# The demo's story of about 60 tokens, and 24 more tokens.
 tale='Once upon a time there was a squirrel who lived in a hollow tree.'
 generates() { # OPTION...
     for count in 1 4; do

@@ -36,7 +36,7 @@ for seed in $seeds; do
         python3 tests/support/random_texts.py "$seed" "$n_texts" docs/02-tokenizer.md $without >"$folder/texts" || exit 1
         check "$name, seed $seed" agrees "$vocabulary"
     done
-    # llama.cpp has no vocabulary of this kind. In its plain texts <s> becomes the special token, so that here it is special.
+    # llama.cpp has no vocabulary of this kind. In its plain texts <s> becomes the special token, so it is special here.
     python3 tests/support/random_texts.py "$seed" "$n_texts" docs/02-tokenizer.md >"$folder/texts" || exit 1
     python3 tests/support/rwkv_vocabulary.py "$folder/rwkv.gguf" "${RWKV_VOCABULARY:-docs/02-tokenizer.md}" || exit 1
     check "rwkv, seed $seed" agrees "$folder/rwkv.gguf" special

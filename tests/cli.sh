@@ -233,7 +233,7 @@ stories_text() {
         run "$stories" --kv-type f32 -q -n 20 --seed $seed
         check "another seed, another text: $seed" eval 'exits 0 && ! cmp -s "$out" "$temporary/default"'
     done
-    for seed in 1 2 3 4 5 6 7 8; do # of small seeds too
+    for seed in 1 2 3 4 5 6 7 8; do # small seeds, too
         run "$stories" --kv-type f32 -q -n 1 --seed $seed -p 'Lily' && cat "$out"
     done >"$temporary/firsts"
     check 'neighbouring seeds begin in several ways' [ "$(sort -u "$temporary/firsts" | wc -l)" -gt 1 ]
@@ -278,14 +278,14 @@ END
     done
     run "$any" -q -t 0 -n 8 -p 'One day,' --kv-type q8_0 --cpu-isa scalar
     check 'a text with --kv-type q8_0 --cpu-isa scalar' eval 'exits 0 && silent && utf8 && [ "$(wc -c <"$out")" -gt 5 ]'
-    for isa in avx2 neon; do # a machine has one of them at most
+    for isa in avx2 neon; do # a machine has at most one of them
         run "$any" -q -n 1 --cpu-isa $isa
         [ "$status" -eq 0 ] || break
     done
     check '--cpu-isa of another machine is refused' refused 1 "CPU instruction set '$isa'"
 }
 
-# A text that is saved, and goes on as if it had not been.
+# A saved text continues as if it had not been saved.
 saved_texts() {
     run "$any" -q -t 0 -n 12 -p 'One day,' && cp "$out" "$temporary/whole"
     run "$any" -q -t 0 -n 5 -p 'One day,' --save "$temporary/text.seq"
@@ -414,7 +414,7 @@ evaluation() {
     run eval "$too_large" --tokens "$tokens" --kv-type f32
     check 'and it helps' exits 0
 
-    # one token alone brings the first value beyond 65504: its embedding is 1000 in the first column, whose weight is 5000
+    # one token makes the first value larger than 65504: in the first column its embedding is 1000, the weight 5000
     rare=$("$program" tokenize "$shared/vectors/F32.gguf" -p Q --no-bos | tr ' ' '\n' | tail -n 1)
     row=$("$program" inspect "$shared/vectors/F32.gguf" --tensors | awk '$NF == "token_embd.weight" { print $2 }')
     at=$at row=$((row + rare * 1024)) perl -0777 -pe 'substr($_, $ENV{at}, 4) = pack("f", 5000);
@@ -456,7 +456,7 @@ adapters() {
         logits same --lora "$lora:1" $flag
         check "the same bits with --lora and $flag" cmp "$temporary/adapted" "$temporary/same"
     done
-    (cd "$temporary" && mkdir -p 0:0 && cp lora.gguf 0:0) # a colon before a slash is no scale's
+    (cd "$temporary" && mkdir -p 0:0 && cp lora.gguf 0:0) # a colon before a slash does not begin a scale
     logits same --lora "$temporary/0:0/lora.gguf"
     check '--lora: a colon in a folder' cmp "$temporary/adapted" "$temporary/same"
     run "$stories" -n 3 -v --lora "$lora:0.5"
@@ -479,7 +479,7 @@ adapters() {
     check '--lora: a file that is not there' refused 1 "--lora: $temporary/none.gguf: No such file or directory"
 }
 
-# What a file says, and what is said instead
+# The metadata of a file, and the values that --override gives instead
 overrides() {
     run inspect "$stories" --override llama.context_length=int:1024 --override .rope.freq_base=float:2e4 \
         --override general.name=str:a:b=c --override x.small=int:-5 --override x.yes=bool:true
@@ -771,7 +771,7 @@ demo_model() {
     check 'the demo model: there and back' is_text 'One day'
 }
 
-# A line of CSV's field: field NAME, of the last line in $out
+# field NAME: this field in the last line of the CSV in $out
 field() { awk -F , -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i } END { print $at }' "$out"; }
 
 benchmarks() {
@@ -821,8 +821,8 @@ for r in d["results"]:
     fi
 }
 
-# What a token costs, counted by hand: 5 layers of 64 x (64 + 32 + 32 + 64 + 3 x 172), output 64 x 512 (that of the
-# embedding), all F32; 8 heads of 8, 4 of keys and values
+# The cost of a token, counted by hand. All matrices are F32: 5 layers of 64 x (64 + 32 + 32 + 64 + 3 x 172), and the
+# output of 64 x 512, which is the embedding, too. There are 8 heads of 8, and 4 heads of keys and values.
 bench_costs() {
     run bench "$stories" -p 100 -n 10 --depth 40 -r 1 --threads 1 --csv
     layers=$((5 * 64 * (64 + 32 + 32 + 64 + 3 * 172))) attention=$((5 * 8 * 16))
@@ -840,7 +840,7 @@ bench_costs() {
 comparison() {
     spaced="$temporary/it's a model.gguf"
     cp "$any" "$spaced"
-    # what it is asked goes to a file; the last line is the one that counts
+    # the arguments of the command go to a file; of its output, only the last line counts
     # shellcheck disable=SC2016 # for the other shell
     note="printf '%s\n' {model} {threads} {prompt}:{gen}:{depth} >>'$temporary/asked'; p={prompt}"
     run bench "$spaced" -p 8 -n 4 --depth 3 --threads 1 -r 2 --csv --compare "$note; echo loading; "'
@@ -855,7 +855,7 @@ comparison() {
         run bench "$any" -p 8 -n 0 --threads 1 -r 1 $form --compare 'echo pp8 20'
         check "bench --compare: the ratio is printed $form" eval 'exits 0 && silent && prints ratio && prints theirs'
     done
-    # the median of pairs: 1, 100, and a pair that is slow on their side
+    # the median of three runs: 1, 100, and one in which their side is very fast
     run bench "$any" -p 8 -n 0 --threads 1 -r 3 --csv --compare "echo x >>'$temporary/n'"'; case $(wc -l <'"'$temporary/n'"') in
         *1) echo pp8 1 ;; *2) echo pp8 1000000000 ;; *) echo pp8 100 ;; esac'
     check 'bench --compare: the median of theirs' [ "$(field prompt_theirs_tok_s)" = 100 ]
@@ -882,7 +882,8 @@ END
     run bench "$any" -p 8 -n 0 --threads 1 -r 1 --csv --compare 'x=7; echo pp8 ${x}'
     check "bench --compare: the shell's own braces are left alone" [ "$(field prompt_theirs_tok_s)" = 7 ]
     if [ -e /proc/self/stat ]; then
-        # clock ticks that our process and its threads take meanwhile; on a busy machine they may look once more, late
+        # clock ticks that our process uses during their command; on a busy machine our threads may look for work once
+        # more, late
         for _ in 1 2 3 4 5; do
             # shellcheck disable=SC2016
             run bench "$any" -p 8 -n 0 --threads 2 -r 1 --csv --compare 'ticks() { awk "{ print \$14 + \$15 }" /proc/$PPID/stat; }

@@ -57,7 +57,7 @@ pipes() {
     printf 'Be brief.' >"$temporary/system"
     chat -q 'Hi' --system "@$temporary/system" </dev/null
     check 'chat --system TEXT and @FILE' eval 'exits 0 && cmp -s "$out" "$temporary/answer"'
-    # the letters of a special token are letters: of the file's own </s> a template would make one token
+    # if a user spells a special token, it stays text: as the template's own token </s> it would be one token
     printf '%s\n' '</s>' '/stats' >"$temporary/script"
     talk "$any" --chat-template "$template" -n 1 --threads 1
     spelled=$(grep -o 'prompts [0-9]*' "$out")
@@ -65,7 +65,7 @@ pipes() {
     talk "$any" --chat-template "$template" -n 1 --threads 1
     check 'chat: a question never becomes a special token' eval '[ "${spelled#prompts }" -ge $(($(grep -o "prompts [0-9]*" "$out" | cut -d" " -f2) + 2)) ]'
 
-    # a template that opens the reasoning: the small model never ends it by itself
+    # a template that opens the reasoning; the small model never ends the reasoning by itself
     printf '%s' '{% for m in messages %}{{ m.role }}:{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}
 {% endfor %}{% if add_generation_prompt %}assistant:{{ "<think></think>" if enable_thinking is false else "<think>" }}{% endif %}' >"$temporary/think.jinja"
     thinks="$any --chat-template $temporary/think.jinja -t 0 -n 12 --threads 1"
@@ -164,7 +164,7 @@ commands() {
         answer 10 | grep -q "no text will be added" && grep -q "What?.n.n.*note.txt:.nIt rains" "$temporary/slash.json"'
     check 'chat: a space before a slash' grep -q '" /etc is a folder"' "$temporary/slash.json"
 
-    # what was taken back leaves no trace, at any temperature
+    # a question that was taken back leaves no trace, at any temperature
     printf '%s\n' 'A cat sat' 'The dog' 'And then' >"$temporary/script"
     small
     answer 2 >"$temporary/answer"
@@ -185,7 +185,7 @@ commands() {
     printf '%s\n' '"""A cat' 'sat"""' '/save '"$temporary/block.json" >"$temporary/script"
     small
     check 'chat: a text of several lines' grep -q '"A cat\\nsat"' "$temporary/block.json"
-    # what is counted, refused or taken back changes no answer
+    # commands that count, are refused, or take back a question change no answer
     long=$(seq 60 | tr '\n' ' ')
     printf '%s\n' 'A cat sat' >"$temporary/script"
     small
@@ -200,7 +200,8 @@ commands() {
     printf '%s\n' "/load $temporary/greeting.json" 'A cat' "/save $temporary/greeted.json" >"$temporary/script"
     small
     check 'chat: what comes before the first question stays' grep -q 'Good morning!' "$temporary/greeted.json"
-    # a template that opens the reasoning, and an answer after it: the end of the reasoning is never content
+    # a template that opens the reasoning, and an answer after the reasoning: the mark that ends the reasoning is never
+    # content
     printf '%s\n' 'One' 'Two' 'Three' 'Four' 'Five' 'Six' 'Seven' 'Eight' "/save $temporary/reasoned.json" >"$temporary/script"
     talk "$any" --chat-template "$temporary/think.jinja" -n 12 --threads 1 --seed 5 -t 9 --reasoning 3
     check 'chat --reasoning N: its end is no content' eval 'grep -q "reasoning_content" "$temporary/reasoned.json" && ! grep -q "/think" "$temporary/reasoned.json"'
@@ -243,7 +244,8 @@ commands() {
     check 'chat: a full context is told, and what helps' grep -q '/undo or /reset makes room' "$out"
 }
 
-# A line for each of 20 questions: tokens in the conversation, tokens evaluated, those of prompts, those generated, in all.
+# A line for each of 20 questions: tokens in the conversation, tokens evaluated, tokens of prompts, tokens generated,
+# all tokens.
 count_turns() {
     python3 - "$out" <<'END'
 import json, re, sys
@@ -259,9 +261,9 @@ turns() {
     for i in $(seq 20); do printf 'Tell me about number %d.\n/stats\n/tokens\n' "$i"; done >"$temporary/script"
     talk "$1" -t 0 -n 10 --ctx 2000 $2
     count_turns >"$temporary/turns"
-    # all is evaluated once, and at the end of an answer that was cut its last token not yet
+    # every token is evaluated once; if an answer was cut, its last token is not evaluated yet
     check "chat: 20 turns evaluate what is new$3" awk '$2 != $1 && $2 != $1 - 1 { bad = 1 } END { exit bad || NR != 20 }' "$temporary/turns"
-    # a template that leaves out the beginning of an answer: it is evaluated again, and nothing before it
+    # the template leaves out the beginning of an answer: the answer is evaluated again, but nothing before it
     printf '%s' '{% for m in messages %}{{ m.role }}:{{ m.content[3:] if m.role == "assistant" else m.content }}
 {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}' >"$temporary/drops.jinja"
     talk "$1" -t 0 -n 10 --ctx 2000 --chat-template "$temporary/drops.jinja"
@@ -279,7 +281,8 @@ published_turns() {
 
 recurrent=$shared/families2/qwen35.gguf
 
-# Recurrent layers go back to a state: that before the last question, where the template changes the answer.
+# Recurrent layers can only go back to a saved state. If the template changes the answer, this is the state before the
+# last question.
 state_turns() {
     command -v python3 >/dev/null || { skip 'chat: turns of recurrent layers' 'python3 is missing'; return; }
     for i in $(seq 8); do printf 'Tell me about number %d.\n/stats\n/tokens\n' "$i"; done >"$temporary/script"
@@ -347,7 +350,7 @@ terminals() {
     await shows 'word 0999'
     type_keys Enter
     sleep 0.5
-    type_keys C-c # in the prompt, or soon after
+    type_keys C-c # while the prompt is read, or soon after
     sleep 1
     type_keys "/save $temporary/pasted.json" Enter '/stats' Enter
     await shows 'questions '

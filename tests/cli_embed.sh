@@ -94,7 +94,7 @@ faults() {
     check 'embed: Ctrl-C ends it' eval 'exits 130 && silent'
 }
 
-# the encoders' references are llama.cpp's; and a classifier of our own
+# the encoders against llama.cpp's reference values, and a classifier made here
 encoders() {
     for model in bert nomic-bert jina-bert-v2 modern-bert qwen3-embedding; do
         run embed "$shared/families2/$model.gguf" -q --raw --tokens "$(cat "$shared/families/tokens.txt")"
@@ -141,7 +141,8 @@ assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b
     done
 }
 
-# Qwen3-Reranker: the shares of "yes" and "no", of a pair that a template makes. A causal model without the classifier cannot do it.
+# Qwen3-Reranker gives the shares of "yes" and "no" for a pair, which a template writes. A causal model without the
+# classifier cannot rank.
 answers_yes_or_no() {
     model=$temporary/yes_no.gguf
     python3 tests/support/make_ranker.py "$shared/families2/qwen3-embedding.gguf" "$model" yes-no
@@ -149,7 +150,7 @@ answers_yes_or_no() {
     run rerank "$model" -q -p 'Who <s> sat?' -f "$temporary/documents"
     check 'rerank: yes or no' eval 'exits 0 && silent && awk -F "\t" "{ bad = bad || \$2 <= 0 || \$2 >= 1 } END { exit bad || NR != 2 }" "$out"'
     cp "$out" "$temporary/ranked"
-    # special tokens are the template's own, and not those of the texts
+    # only the template's own special tokens count; in the user's texts they are plain text
     pair='The answer is yes or no.
 <Query>: Who <s> sat?
 <Document>: A dog </s> sat.'

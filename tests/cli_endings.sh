@@ -94,13 +94,13 @@ signals() {
     is_stopped_measuring INT 130
     is_stopped_measuring TERM 143
 
-    # Whatever was printed is in the file, wherever the signal came.
+    # Everything that was printed is in the saved file, whenever the signal came.
     text="-t 0 --ignore-eos --ctx 6100 -p x"
     # shellcheck disable=SC2086 # words
     run "$any" $text -n 6000 -q && cp "$out" "$temporary/whole"
     spoilt=0
     for nap in 0.02 0.04 0.06 0.1 0.15; do
-        for _ in 1 2 3 4 5; do # until it comes before the end
+        for _ in 1 2 3 4 5; do # until the signal comes before the end
             # shellcheck disable=SC2086 # words
             start "$any" $text -n 6000 --save "$temporary/stopped.seq"
             await [ -s "$out" ]
@@ -115,7 +115,7 @@ signals() {
     done
     check 'a text that is interrupted is saved to its last token' [ "$spoilt" = 0 ]
 
-    # also where it could not be printed: nobody reads the pipe
+    # also if the text could not be printed because nobody reads the pipe
     exec 3<>"$temporary/pipe"
     rm -f "$temporary/stopped.seq"
     # shellcheck disable=SC2086 # words
@@ -140,7 +140,7 @@ signals() {
     check 'a second signal, of the other kind too, ends the program at once' [ $survivors -eq 0 ]
 }
 
-# What a parent has had ignored stays so: the jobs of a script in the background, nohup, trap.
+# A signal that the parent process ignores stays ignored: background jobs of a script, nohup, trap.
 ignored() {
     n_long=3000
     [ -z "${SANITIZE:-}" ] || n_long=500
@@ -188,7 +188,7 @@ ignored() {
 
 # ------------------------------------------------------------------------------------- files, pipes and disks
 
-# Empty FILE while the program, which takes the other arguments, generates.
+# shrink_in_use FILE ARGUMENTS: empties FILE while the program runs with ARGUMENTS and generates.
 shrink_in_use() {
     shrinking=$1
     shift

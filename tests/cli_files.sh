@@ -25,7 +25,7 @@ refused() { [ "$status" -eq 1 ] && one_line && says "mini-cllm: $1" && [ ! -s "$
 
 # ------------------------------------------------------------------------------ file systems that cannot map
 
-# preloaded COMMAND...: what `run` runs is on such a file system
+# preloaded COMMAND...: runs the command as if files were on such a file system
 preloaded() {
     LD_PRELOAD=$temporary/no_mmap.so ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" "$@"
 }
@@ -41,7 +41,8 @@ without_mapping() {
         case $command in bench*) wc -l <"$out" >"$out.n" && wc -l <"$temporary/mapped" >"$temporary/mapped.n" ;; esac
         case $command in
         bench*) same=$(cmp "$out.n" "$temporary/mapped.n" 2>&1) ;;
-        inspect*) same=$(diff "$out" "$temporary/mapped" | grep '^[<>]' | grep -v 'memory: context') ;; # what is available
+        # the amount of available memory changes
+        inspect*) same=$(diff "$out" "$temporary/mapped" | grep '^[<>]' | grep -v 'memory: context') ;;
         *) same=$(cmp "$out" "$temporary/mapped" 2>&1) ;;
         esac
         check "a file that cannot be mapped is read, with a note: ${command%% *}" eval '[ "$status" -eq 0 ] && [ -z "$same" ] &&
@@ -83,10 +84,11 @@ hostile=$(printf '\302\233\342\200\256\342\201\246\342\200\250\033\177\233x')
 escaped='\u009B\u202E\u2066\u2028\x1B\x7F\x9Bx'
 spoken='\xC2[\x80-\x9F]|\xE2\x80[\xA8-\xAE]|\xE2\x81[\xA6-\xA9]|[\x00-\x08\x0B-\x1F\x7F]|(?<![\xC2-\xF4])(?<![\xE0-\xF4][\x80-\xBF])(?<![\xF0-\xF4][\x80-\xBF]{2})[\x80-\x9F]'
 
-# Does nothing in these files speak to a terminal?
+# Do these files contain nothing that could control a terminal?
 harmless() { perl -0777 -ne 'BEGIN { $found = 0 } $found = 1 if /'"$spoken"'/; END { exit $found }' "$@"; }
 
-# names FILE: a GGUF file of one tensor, whose names and values are like that, as far as names may be
+# hostile_file OFFSET FILE: writes a GGUF file of one tensor. Its names and values have these characters, as far as
+# names may have them.
 hostile_file() {
     HOSTILE=$hostile perl -e '
         my $value = $ENV{HOSTILE};
@@ -149,7 +151,7 @@ assert d["metadata"]["general.name"].startswith("\u009b\u202e\u2066\u2028\x1b\x7
 
 # ------------------------------------------------------------------------------------- keys that nothing reads
 
-unused() { sed -n 's/^  \([^ ]*\) .*  (.*not used)$/\1/p' "$out" | tr '\n' ' '; } # the keys so marked
+unused() { sed -n 's/^  \([^ ]*\) .*  (.*not used)$/\1/p' "$out" | tr '\n' ' '; } # keys that are marked as not used
 
 keys() {
     run inspect "$model"

@@ -35,7 +35,7 @@ END
         prints " --n-predict for --n-tokens" && prints " -s for --seed" && prints " -c and --ctx-size for --ctx"'
 }
 
-# the same text from this as from that: alike NAME ARGUMENTS, of which $want is the text
+# alike NAME ARGUMENTS: with these ARGUMENTS the program prints the same text as in the file "want"
 alike() {
     name=$1
     shift
@@ -61,7 +61,7 @@ neighbours() {
     run tokenize "$any" -p 'One day,' && cp "$out" "$temporary/want"
     alike 'tokenize takes the text as an argument too' tokenize "$any" 'One day,'
     alike 'tokenize -m' tokenize -m "$any" 'One day,'
-    without_memory() { sed 's/, [^,]* available$//' "$1"; } # which other programs take and give back
+    without_memory() { sed 's/, [^,]* available$//' "$1"; } # available memory changes while other programs run
     run inspect "$any" --ctx 77 && without_memory "$out" >"$temporary/want"
     run inspect -c 77 -m "$any"
     check 'inspect -m, -c' eval 'exits 0 && silent && without_memory "$out" | cmp - "$temporary/want"'
@@ -237,7 +237,7 @@ grammars() {
 2|$temporary/none: No such file|--grammar '$temporary/none'
 2|$temporary/none: No such file|--regex a --check '$temporary/none'
 END
-    # whatever is drawn keeps to it, also where the model would say something else
+    # every sampled text follows the grammar, even if the model prefers other text
     bad=0
     for seed in 1 2 3 4 5 6 7 8 9 10; do
         run "$any" -p 'One day,' -q --threads 1 --grammar "$temporary/person.gbnf" -t 2 --seed $seed

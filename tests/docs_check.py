@@ -73,7 +73,8 @@ def make_room(build, room):
     vocabularies = os.path.join(os.environ.get("MINICLLM_SHARED", "../shared"), "vocab")
     for folder in [os.environ.get("MINICLLM_PUBLISHED", ""), vocabularies, os.environ.get("MINICLLM_VOCAB", "")]:
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            if name.endswith(".gguf") and not os.path.lexists(os.path.join(room, name)):  # as the documentation calls them
+            # the names that the documentation uses
+            if name.endswith(".gguf") and not os.path.lexists(os.path.join(room, name)):
                 os.symlink(os.path.abspath(os.path.join(folder, name)), os.path.join(room, name))
 
 
@@ -91,9 +92,9 @@ def environment_in(room):
 
 
 def run(script, room):
-    """Status, stdout and stderr. What was left in the background ends with it."""
+    """Status, stdout and stderr. Processes that it left in the background are ended, too."""
     outputs = []
-    for name in ("stdout", "stderr"):  # files, because what runs in the background would keep a pipe open
+    for name in ("stdout", "stderr"):  # files, because a process in the background would keep a pipe open
         outputs.append(open(os.path.join(room, "." + name), "w+", encoding="utf-8", errors="replace"))
     process = subprocess.Popen(["sh", "-c", script], cwd=room, env=environment_in(room), start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=outputs[0], stderr=outputs[1])
@@ -114,7 +115,7 @@ def run(script, room):
 
 
 def agrees(expected, output):
-    """Do these lines say the same, where "..." is anything?"""
+    """Are these lines the same, if "..." stands for anything?"""
     pieces = "\n".join(line.rstrip() for line in expected).split("...")
     got = "\n".join(line.rstrip() for line in output.rstrip("\n").split("\n"))
     if len(pieces) == 1:
@@ -297,7 +298,7 @@ def main():
     for path in documents:
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        tells_of_the_past = path.endswith("-log.md")  # of what is no longer there
+        tells_of_the_past = path.endswith("-log.md")  # it names files that no longer exist
         why = list(bad_links(path, text)) + ([] if tells_of_the_past else list(bad_names(text, words, files)))
         say(not why, f"{path}: links and names", "\n".join(why))
         with tempfile.TemporaryDirectory() as room:

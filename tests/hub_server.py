@@ -19,9 +19,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 MODEL = open(sys.argv[1], "rb").read()
 LOG = open(sys.argv[2], "a", buffering=1)
 SIZE = 1_500_000
-version = {"moves": 0}  # of repositories that get new commits
-go_on = {"trickles": False}  # does the rest come?
-counts = {}  # how often something was asked for
+version = {"moves": 0}  # for repositories that get new commits
+go_on = {"trickles": False}  # may the rest be sent?
+counts = {}  # how often each thing was requested
 lock = threading.Lock()
 
 
@@ -207,7 +207,7 @@ def serve_bytes(self, repo, data, headers):
     if self.command == "HEAD":
         return
     trickled = 0
-    if repo == "trickles" and not begin:  # a half, and then a byte now and then, as long as nobody asks for more
+    if repo == "trickles" and not begin:  # a half, then a byte now and then, until the test asks for the rest
         trickled = len(body) // 2
         self.wfile.write(body[:trickled])
         while not go_on["trickles"]:

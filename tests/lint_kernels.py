@@ -14,7 +14,7 @@ THREAD_IDS = {"THREAD", "GROUP_X", "GROUP_Y", "GROUP_Z"}
 SCALARS = "void char uchar short ushort int uint i64 float float2 float4 int2 int4 uint2 uint4 signed unsigned KV".split()
 QUALIFIERS = {"const", "volatile", "struct"}
 
-# Words that a language lacks, or has for itself.
+# Words that one of the languages lacks, or reserves.
 FORBIDDEN = {}
 for reason, words in {
     "is not in every language": "goto double long bool size_t ptrdiff_t intptr_t uintptr_t NULL INFINITY NAN",
@@ -103,7 +103,7 @@ class Lint:
                 self.complain(t, f"{text} is a double: floats end in f")
 
     def pointers(self, tokens):
-        """A type's name before a * begins a pointer; a space has to stand before it, and stands for nothing else."""
+        """A type's name before a * begins a pointer. An address space must stand before it, and nowhere else."""
         for i, t in enumerate(tokens):
             if t.text == "*":
                 start = i
@@ -127,7 +127,7 @@ class Lint:
                 self.complain(t, "an array as a parameter: write the pointer, with its memory")
 
     def called(self, name, tokens):
-        """A name before a ( is a call, and JOIN(prefix_, x) one of every function that begins so."""
+        """A name before a ( is a call, and JOIN(prefix_, x) calls every function that begins with the prefix."""
         found = self.calls.setdefault(name, {})
         for i, t in enumerate(tokens[:-1]):
             if t.text == "JOIN" and i + 2 < len(tokens):
@@ -136,7 +136,7 @@ class Lint:
                 found[t.text] = t
 
     def kernel(self, body):
-        """Memory of the group comes first."""
+        """Declarations of the group's memory come first."""
         only_arrays, i = True, 1
         while i < len(body):
             if body[i].text == "LOCAL_ARRAY":
@@ -155,7 +155,7 @@ class Lint:
                 self.complain(t, "LOCAL_ARRAY anywhere but at the top of a kernel")
 
     def definitions(self, tokens):
-        """Walk over what stands at the top level."""
+        """Walks over the definitions at the top level."""
         i = 0
         while i < len(tokens):
             t = tokens[i]

@@ -28,7 +28,7 @@ typedef struct text {
 
 typedef struct totals {
     size_t n_files, n_passed, n_not_compiled, n_valid_refused, n_invalid_accepted,
-        n_failed; /* files, in one of them each */
+        n_failed; /* each file counts as one of the last four */
     size_t n_instances;
     times compiling, masks;
 } totals;
@@ -95,7 +95,7 @@ static bool read_file(const char *path, text *t) {
     return true;
 }
 
-/* Does the grammar take the text, token by token? */
+/* True if the grammar accepts the text, token by token. */
 static cllm_status check(cllm_grammar *grammar, const cllm_tokenizer *tokenizer, const text *t, uint32_t *mask,
                          times *masks, bool *accepted, cllm_error *err) {
     cllm_matcher *matcher = NULL;

@@ -86,7 +86,7 @@ BUILD=$1 RESULTS=$temporary/results COUNTS=2,4 DEPTHS=0,3 bench/run.sh name mode
 status=$?
 check 'bench/run.sh: three files, each with its comments' eval '[ $status = 0 ] && [ "$(wc -l <"$out")" -eq 3 ] &&
     for file in batch depth threads; do grep -c "^# " "$temporary/results/name-$file.csv"; done | sort -u | grep -qx 5'
-# the settings that it measured, without the speeds
+# settings: the columns of settings, without the speeds
 settings() { grep -v '^#' | cut -d , -f 5-10; }
 settings <"$temporary/results/name-depth.csv" >"$temporary/settings"
 head -n 1 "$temporary/results/name-depth.csv" | sed 's/^# //' | sh | settings >"$temporary/again"

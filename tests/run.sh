@@ -20,12 +20,12 @@ if [ "${1:-}" = --one ]; then
     *) set -- "$2" ;;
     esac
     begin=$(date +%s)
-    # the alarm outlives exec and ends the program: timeout(1), where there is none
+    # the alarm still works after exec and ends the program; this replaces timeout(1), which some systems lack
     CMOCKA_MESSAGE_OUTPUT=TAP perl -e 'alarm shift; exec @ARGV or exit 127' "$TEST_SECONDS" "$@" \
         >"$log" 2>&1 </dev/null
     status=$?
     seconds=$(($(date +%s) - begin))
-    times >"$results/$name.times" # its second line is of the test: minutes and seconds in the program and in the system
+    times >"$results/$name.times" # its second line is for the test: minutes and seconds in user code and in the system
     cpu=$(awk -F '[ms ]+' 'NR == 2 { print int(60 * $1 + $2 + 60 * $3 + $4 + 0.5) }' "$results/$name.times")
     # cmocka 1.1 says "not ok 3 # SKIP name" where TAP has "ok 3 name # SKIP"
     awk -v name="$name" -v status=$status -v seconds=$seconds -v cpu="$cpu" -v limit="$TEST_SECONDS" '
@@ -55,12 +55,13 @@ export LC_ALL=C TEST_SECONDS="${TEST_SECONDS:-1500}" # a limit for what hangs
 # Under AddressSanitizer a crash ends the program with a report, instead of reaching cmocka's handler.
 export ASAN_OPTIONS="handle_segv=2:${ASAN_OPTIONS:-}"
 export MINICLLM_TEST_SEED="${MINICLLM_TEST_SEED:-$(date +%s)}"
-# PoCL compiles a kernel in seconds and keeps it: for all builds here, sanitized ones too.
+# PoCL takes seconds to compile a kernel, and caches the result. All builds here share the cache, those with sanitizers
+# too.
 export POCL_CACHE_DIR="${POCL_CACHE_DIR:-$PWD/build/pocl}"
 results=$build/test-results
 mkdir -p "$results" "$POCL_CACHE_DIR" || exit 1
 cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-# A container may have less time than its cores: with too many tests at a time each would run past its limit.
+# A container may get less CPU time than it has cores. With too many tests at once, each would exceed its time limit.
 if { read -r quota period </sys/fs/cgroup/cpu.max; } 2>/dev/null && [ "$quota" != max ]; then
     quota=$(((quota + period - 1) / period))
     [ "$cores" -le "$quota" ] || cores=$quota
@@ -94,7 +95,7 @@ for source in tests/test_*.c tests/check_kernels.c tests/*.sh; do
     done
 done
 
-# What is known to take long, the longest first, where no seconds are known.
+# Tests that are known to take long, the longest first. This is used if no times of an earlier run are known.
 longest='check_metal.sh check_gpu_opencl_models.sh check_gpu_cuda_models.sh check_cuda.sh
     check_arm.sh check_pull.sh check_openapi.sh serve.sh check_avx512_model test_gpu_products test_gpu_session test_company test_gpu_spans check_kernels cli.sh demo_stories.sh check_kernel_text.sh
     check_threads.sh check_web.sh'

@@ -24,8 +24,8 @@ static void must(cllm_status status, const cllm_error *err) {
     exit(1);
 }
 
-/* Lives until the program ends, and ends where a page does: a device that reads the host's memory by whole pages has
- * nothing of it after the last row. */
+/* Memory that lives until the program ends, and ends where a page ends. A device that maps whole pages of the host's
+ * memory then sees nothing after the last row. */
 static void *memory(size_t n_bytes) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole_pages = (n_bytes + page - 1) / page * page;
     unsigned char *bytes = aligned_alloc(page, whole_pages);
@@ -52,19 +52,19 @@ static void print_launch(void *user, const char *kernel, double seconds, uint64_
     puts(kernel);
 }
 
-/* Between them and llama, all that the GPU knows of. */
+/* Together with llama's, these traits cover everything that the GPU supports. */
 static const model_traits parallel_and_centred = {
     .norm = NORM_LAYER, .rope = ROPE_NONE, .position_embd = true, .activation = GELU, .qk_norm = QK_NORM_EACH};
 static const model_traits normed_behind = {.rope = ROPE_HALVES, .activation = GEGLU, .qk_norm = QK_NORM_ROW};
 
-/* A model of one layer, by the types of its matrices. */
+/* A model of one layer, described by the types of its matrices. */
 typedef struct small_model {
-    const char *kind; /* of its types */
+    const char *kind; /* the kind of its types */
     model_config config;
     layer_config layer;
     const model_traits *traits;           /* NULL: llama's */
-    quant_type q, k, v, gate, up, output; /* of n_embd columns */
-    quant_type attn_output, down;         /* of n_heads * value_length and n_ff columns */
+    quant_type q, k, v, gate, up, output; /* matrices of n_embd columns */
+    quant_type attn_output, down;         /* matrices of n_heads * value_length and of n_ff columns */
     cllm_kv_type kv_type;
     bool biases;
 } small_model;
@@ -110,14 +110,15 @@ static void bind_weights(const small_model *m, layer_weights *layer, model_weigh
 
 enum { BATCH = 9, N_CTX = 512, N_SEQUENCES = 2, MOST_CHUNKS = N_CTX / KV_CHUNK };
 
-/* What the next batch is made of: rows of sequences, which have the pages of all their positions from the start. */
+/* The rows of the next batch, by sequence. Each sequence has the pages of all its positions from the start. */
 static void run_spans(forward_gpu *f, const forward_span *spans, uint32_t n_spans) {
     static const int32_t tokens[BATCH] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     cllm_error err;
     must(forward_gpu_layers(f, spans, n_spans, tokens, NULL, NULL, NULL, &err), &err);
 }
 
-/* As engines do: a batch by tiles, one of few tokens, and single ones, deep in the context as well; of one sequence and of two. */
+/* Batches as engines make them: one that uses tiles, one of few tokens, and single tokens, also deep in the context.
+ * They have one sequence or two. */
 static void run_model(const small_model *m, bool briefly) {
     static uint32_t numbers[N_SEQUENCES][MOST_CHUNKS] = {{2, 0}, {1, 3}};
     kv_table tables[N_SEQUENCES];
@@ -159,7 +160,7 @@ static void run_model(const small_model *m, bool briefly) {
     gpu_close(&g);
 }
 
-/* Two tokens' rows of an embedding table of each type. */
+/* Reads two tokens' rows of an embedding table of each type. */
 static void run_embeddings(void) {
     enum { N_ROWS = 3, N_TOKENS = 2, WIDTH = 256 };
     static const int32_t tokens[N_TOKENS] = {2, 0};
@@ -269,7 +270,7 @@ int main(int argc, char **argv) {
         m.config.rope_dimension_count = m.config.key_length - 2;
         m.config.rope_freq_base = 10000;
         m.config.rope_freq_base_windowed = 1000;
-        m.config.window = m.traits == &normed_behind ? 270 : 0; /* of all layers */
+        m.config.window = m.traits == &normed_behind ? 270 : 0; /* all layers have the window */
         m.config.rope_scaling_factor = 1;
         m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
         m.layer = (layer_config){.windowed = m.config.window > 0,

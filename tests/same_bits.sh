@@ -18,7 +18,7 @@ for isa in scalar avx2 avx512 neon i8mm; do
     "$program" eval "$shared/vectors/F32.gguf" --tokens 1 --cpu-isa $isa -q >/dev/null 2>&1 && isas="$isas $isa"
 done
 
-# The greedy story of exact arithmetic, letter by letter.
+# Same as the greedy story of exact arithmetic, letter by letter.
 same_story() { # MODEL
     for isa in $isas; do
         "$program" "$1" -t 0 -n 160 -q --cpu-isa "$isa" | cmp - "$shared/models/stories260K.greedy.story.txt" || return 1
@@ -39,7 +39,7 @@ same_logits() {
     done
 }
 
-# Queries that are scaled by one bit more or less where $FAULT says, in a copy of the attention.
+# A copy of the library whose attention scales the queries by one bit more or less, in the places that $FAULT names.
 copy() {
     {
         echo '#include <stdlib.h>'
@@ -79,9 +79,9 @@ company_fails() { # FILE: with a copy of it
     cat "$work/tap"
     grep -q 'beside .* other spans position .* has other bits than alone' "$work/tap"
 }
-# An item goes on into the rows of the next sequence.
+# A work item continues into the rows of the next sequence.
 mixed='s/left = span->n_rows - done;/left = work->rows->count - span->first_row - done;/'
-# The last chunk is left out where one span goes by chunks and another by blocks.
+# The last chunk is left out if one span goes by chunks and another by blocks.
 both_ways='s/i <= last - begin; i++/i + (of->by_chunks > f->buffers.attention_spans[work->rows->n_spans - 1].by_chunks) <= last - begin; i++/'
 
 reports_company() { # SED-SCRIPT: a fault in the attention
@@ -89,7 +89,7 @@ reports_company() { # SED-SCRIPT: a fault in the attention
     ! cmp -s src/cpu/attention.c "$work/attention.c" && company_fails attention.c
 }
 
-# The prefix cache finds pages by hashes alone, which all collide: a sequence is given another's.
+# The prefix cache compares only hashes, and all hashes are equal: a sequence gets the pages of another.
 trusts_hashes() {
     sed 's/^static uint64_t hash_on(.*/&\n    return before;/
         s/^ *memcmp(tokens_of(cache, page), .* != 0)$/false)/; s/ && tokens_of(cache, page)\[n\] == tokens\[.*\]) n++;/) n++;/' \

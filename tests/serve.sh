@@ -43,14 +43,14 @@ serving "$any" --chat-template tests/support/agent.jinja --ctx 4096 --api-key se
 adopt python3 tests/serve_agents.py "$url" secret
 serving_ends
 
-set -- # tokens that the test's texts do not have become the marks of a gap
+set -- # tokens that the test's texts do not contain mark the gaps
 for mark in pre=508 suf=509 mid=510; do set -- "$@" --override "tokenizer.ggml.fim_${mark%=*}_token_id=int:${mark#*=}"; done
 serving "$any" --chat-template tests/support/ollama.jinja "$@"
 adopt python3 tests/serve_ollama.py "$url"
 serving_ends
 check 'after requests of ollama: exit 143' exits 143
 
-# an encoder, with a classifier of our own
+# an encoder, with a classifier made here
 encoder=$shared/families2/bert.gguf
 if [ -r "$encoder" ] && python3 tests/support/make_ranker.py "$encoder" "$temporary/ranker.gguf" &&
     python3 tests/support/make_ranker.py "$encoder" "$temporary/nan.gguf" nan; then

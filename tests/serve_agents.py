@@ -32,21 +32,22 @@ def lines(path, body, headers):
 
 
 def says(*parts, thinks=False):
-    """Help for the tiny model: it answers this, where a pair is the call of a tool; before that it may think, and <unk> ends its reasoning."""
+    """Makes the tiny model answer these parts; a pair is a call of a tool. It may think before; <unk> ends that."""
     quoted = ['<tool_call>{"name": "%s", "arguments": %s}</tool_call>' % (p[0], json.dumps(p[1])) if isinstance(p, tuple) else p for p in parts]
     mind = {"chat_template_kwargs": {"enable_thinking": True}, "logit_bias": [["<unk>", 11]]} if thinks else {"reasoning_effort": "none"}
     return {"grammar": "root ::= " + json.dumps("".join(quoted)), **mind}
 
 
 def only_new(name, first, second):
-    """All of the first prompt comes from the cache, but for its end: a <think> is not in the history, and letters join with those of the answer."""
+    """The whole first prompt comes from the cache, except its end: the history has no <think>, and letters at the end
+    become one token with those of the answer."""
     check(f"{name}: evaluates only what is new", first[0] - 8 <= second[1] < second[0] and second[0] > first[0], (first, second))
 
 
 model = ask("/v1/models")[2]["data"][0]["id"]
 check("a model needs a key", ask_as(url, "/v1/models")[0] == 401 and ask("/v1/models", headers={"Authorization": "Bearer x"})[0] == 401)
 
-# ---------------------------------------------------------------------------------------------------------------- Cline, OpenAI Compatible
+# --------------------------------------------------------------------------------------------- Cline, OpenAI Compatible
 
 RULES = "You are Cline, a highly skilled software engineer.\n\n" + "".join(f"{i}. Rule {i}: work step by step, and say what you do.\n" for i in range(1, 31))
 ENVIRONMENT = "<environment_details>\n# Current Working Directory (/home/zoe/src) Files\na.c\nb.c\n\n# Context Window Usage\n{} / 4K tokens used\n</environment_details>"
@@ -62,7 +63,8 @@ CLINE_TOOLS = [function("read_file", "Reads a file of the workspace.", path={"ty
 
 
 def cline_reads(path, body):
-    """(text, reasoning, calls, usage, wrong). Of calls it remembers the last id and name, and hands on what has arguments."""
+    """(text, reasoning, calls, usage, wrong). It remembers the last id and name of a call, and hands on deltas with
+    arguments."""
     text, reasoning, calls, usage, wrong, last, reason = "", "", [], None, [], {"id": "", "name": ""}, None
     for line in lines(path, body, CLINE):
         if not line.startswith("data: ") or line.strip() == "data: [DONE]":
@@ -91,12 +93,12 @@ def cline_reads(path, body):
 
 
 def cline(messages, **more):
-    """What undefined is in JavaScript is not sent at all."""
+    """A value that is undefined in JavaScript is not sent."""
     return cline_reads("/v1/chat/completions", {"model": "qwen3-coder", "messages": messages, "temperature": 0, "stream": True, "stream_options": {"include_usage": True}, **more})
 
 
 def used(calls):
-    """The message of an assistant that only calls has no content."""
+    """If an assistant only calls tools, its message has no content."""
     return [{"id": c["id"], "type": "function", "function": {"name": c["name"], "arguments": json.dumps(json.loads(c["input"]), separators=(",", ":"))}} for c in calls]
 
 
@@ -134,7 +136,7 @@ picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA
 status, _, failure = ask("/v1/chat/completions", {"model": model, "messages": [talk[0], {"role": "user", "content": [{"type": "text", "text": "see"}, picture]}], "stream": True}, CLINE)
 check("Cline, a picture: refused before the stream begins", status == 400 and failure["error"]["message"], failure)
 
-# ---------------------------------------------------------------------------------------------------------------- Cline, tools in its prompt
+# ------------------------------------------------------------------------------------------- Cline, tools in its prompt
 
 XML_RULES = RULES + "\nTool uses are formatted in tags of XML:\n<read_file>\n<path>File path here</path>\n</read_file>\n\n<write_to_file>\n<path>File path here</path>\n<content>\nAll of it\n</content>\n</write_to_file>\n"
 talk = [{"role": "system", "content": XML_RULES}, {"role": "user", "content": [{"type": "text", "text": "<task>\nWhat does a.c do?\n</task>"}, {"type": "text", "text": ENVIRONMENT.format(1)}]}]
@@ -147,7 +149,7 @@ text, _, calls, second, reason, wrong = cline(talk, **says(answer))
 check("Cline, XML, turn 2: a file with signs of XML", not wrong and (text, calls, reason) == (answer, [], "stop"), (text, calls, wrong))
 only_new("Cline, XML, turn 2", first, second)
 
-# ---------------------------------------------------------------------------------------------------------------- Open WebUI, OpenAI's API
+# --------------------------------------------------------------------------------------------- Open WebUI, OpenAI's API
 
 listed = ask("/v1/models", headers=WEBUI)[2]
 check("Open WebUI: models in a list, with ids, and no name that is null", isinstance(listed["data"], list) and all(m["id"] and m.get("name", "") is not None for m in listed["data"]) and "error" not in listed, listed)
@@ -156,7 +158,8 @@ WEBUI_TOOLS = [{"type": "function", "function": {"name": n, "description": d, "p
 
 
 def webui_reads(stream):
-    """(blocks, calls, usage, wrong), with what is not JSON passed over in silence, as it does; the [DONE] alone may be so."""
+    """(blocks, calls, usage, wrong). Open WebUI skips data that is not JSON without a message; here only [DONE] may be
+    such data."""
     blocks, calls, usage, wrong, n_done = [], [], {}, [], 0
     for line in stream:
         if not line.strip():
@@ -201,7 +204,7 @@ def webui_content(blocks):
 
 
 def webui_results(calls):
-    """It runs the tools: arguments are read as Python or as JSON, and spelled anew in the history."""
+    """Runs the tools. Arguments are read as Python or as JSON, and written anew in the history."""
     results = []
     for c in calls:
         try:
@@ -238,7 +241,7 @@ def openai_text(answer):
 
 
 def beside(path, body, read, stream):
-    """The tasks while the chat's stream is written."""
+    """Requests of the tasks, while the chat's stream is written."""
     threads = [threading.Thread(target=run_task, args=(name, path, body, read)) for name in TASKS]
     for t in threads:
         t.start()
@@ -282,7 +285,7 @@ status, _, answer = ask("/v1/chat/completions", {"model": model, "stream": False
 check("Open WebUI, tools in its prompt: JSON is content, and calls nothing", status == 200 and json.loads(answer["choices"][0]["message"]["content"])["tool_calls"][0]["name"] == "get_weather" and
       "tool_calls" not in answer["choices"][0]["message"], answer)
 
-# ---------------------------------------------------------------------------------------------------------------- Open WebUI, ollama's API
+# --------------------------------------------------------------------------------------------- Open WebUI, ollama's API
 
 tags = ask("/api/tags", headers=WEBUI)[2]["models"]
 version = ask_as(url, "/api/version")[2]["version"]
@@ -301,7 +304,7 @@ OPTIONS = {"temperature": 0.7, "seed": 5, "top_p": 0.9, "top_k": 40, "min_p": 0.
 
 
 def ollama_reads(body, headers=WEBUI):
-    """(content, thinking, calls as Open WebUI makes OpenAI's of them, the last line)"""
+    """(content, thinking, calls, the last line). Open WebUI turns the calls into OpenAI's form."""
     content, thinking, calls, last = "", "", [], None
     for line in lines("/api/chat", body, headers):
         last = json.loads(line)
@@ -314,7 +317,7 @@ def ollama_reads(body, headers=WEBUI):
 
 
 def call_schema(city):
-    """ollama's format is the one form that it has; for the tests a schema with one value does."""
+    """In ollama's API only format sets the form of an answer. A schema with one value is enough here."""
     return {"type": "object", "properties": {"city": {"const": city}}, "required": ["city"], "additionalProperties": False}
 
 
@@ -336,7 +339,7 @@ status, _, unloaded = ask("/api/generate", {"model": name, "keep_alive": 0, "pro
 check("Open WebUI, ollama: unload", status == 200 and unloaded["done_reason"] == "unload", unloaded)
 check("Open WebUI, ollama: and it is loaded again when it is named", json.loads(webui_ollama(talk, think=False, format=call_schema("Rome"))[0]) == {"city": "Rome"})
 
-# ---------------------------------------------------------------------------------------------------------------- Cline, ollama's API
+# -------------------------------------------------------------------------------------------------- Cline, ollama's API
 
 talk = [{"role": "system", "content": XML_RULES}, {"role": "user", "content": "<task>\nWhat does a.c do?\n</task>\n" + ENVIRONMENT.format(1)}]
 content, _, calls, last = ollama_reads({"model": name, "messages": talk, "stream": True, "options": {"num_ctx": 32768}, "think": False, "format": call_schema("a.c")}, CLINE)

@@ -10,7 +10,8 @@ url, key = sys.argv[1], sys.argv[2]
 HEADERS = {"x-api-key": key, "anthropic-version": "2023-06-01", "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14",
            "x-app": "cli", "x-stainless-lang": "js"}
 QUESTION = [{"role": "user", "content": "Once upon a time"}]
-SHORT = [[0, 11], ["\n", False], ["\n\n", False], [" ", False]]  # the end of a reasoning is likely, JSON has no white space
+# the end of a reasoning is likely, and JSON has no white space
+SHORT = [[0, 11], ["\n", False], ["\n\n", False], [" ", False]]
 
 
 def ask(path, body=None, **more):
@@ -36,7 +37,7 @@ def whole_prompt(usage):
 
 
 def assemble(stream_of):
-    """The message that a stream tells, as the SDKs put it together; and what is wrong with the order of its events."""
+    """The message that the SDKs assemble from a stream, and what is wrong with the order of its events."""
     wrong, made, open_block, pending = [], None, None, ""
     for name, e in stream_of:
         if name != e["type"]:
@@ -86,7 +87,7 @@ def assemble(stream_of):
     return made, wrong
 
 
-# ---------------------------------------------------------------------------------------------------------------- keys and failures
+# ---------------------------------------------------------------------------------------------------- keys and failures
 
 status, headers, failure = ask_as(url, "/v1/messages", {"messages": QUESTION})
 check("without a key: 401 in Anthropic's form", status == 401 and failure["type"] == "error" and failure["error"]["type"] == "authentication_error", failure)
@@ -125,7 +126,7 @@ for path in ("/v1/messages", "/v1/messages/count_tokens"):
         found = re.fullmatch(r"prompt is too long: (\d+) tokens > (\d+) maximum", failure["error"]["message"])
         check("too long: the words that clients look for", status == 400 and found and int(found[1]) > int(found[2]) == 2048, failure)
 
-# ---------------------------------------------------------------------------------------------------------------- messages
+# ------------------------------------------------------------------------------------------------------------- messages
 
 listed = ask("/v1/models?limit=1000")[2]
 model = listed["data"][0]
@@ -167,7 +168,7 @@ begun = message({"messages": QUESTION + [{"role": "assistant", "content": "There
 check("a last message of the assistant goes on, with nothing between", begun["stop_reason"] == "max_tokens" and
       whole_prompt(begun["usage"]) <= count({"messages": [{"role": "user", "content": "Once upon a time There was a"}]}) + 2, begun)
 
-# ---------------------------------------------------------------------------------------------------------------- what is rendered
+# ----------------------------------------------------------------------------------------------------- what is rendered
 
 check("system: a string or blocks", count({"system": "Be brief."}) == count({"system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]}) > count({}))
 bill = "x-anthropic-billing-header: cc_version=2.0.{}.a1b; cc_entrypoint=cli; cch={};"
@@ -204,7 +205,7 @@ check("history: redacted thinking and what servers did are skipped", count({"mes
 check("history: thinking reaches the template", count({"messages": QUESTION + [{"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm, what now", "signature": "s"}, {"type": "text", "text": "Yes?"}]}] + QUESTION}) >
       count({"messages": QUESTION + [{"role": "assistant", "content": "Yes?"}] + QUESTION}) + 3)
 
-# ---------------------------------------------------------------------------------------------------------------- thinking
+# ------------------------------------------------------------------------------------------------------------- thinking
 
 check("thinking: what the template shows of it", count({"thinking": {"type": "disabled"}}) == count({}) < count({"thinking": {"type": "enabled", "budget_tokens": 1024}}) == count({"thinking": {"type": "adaptive"}}))
 efforts = [count({"thinking": {"type": "adaptive"}, "output_config": {"effort": e}}) for e in ("high", "xhigh", None)]

@@ -10,7 +10,7 @@ export LC_ALL
 can_serve || exit 0
 unset LLAMA_API_KEY
 
-# started OPTION...: the server, until it is ready; what it says is in $log. ended: no more.
+# started OPTION...: starts the server and waits until it is ready; its log is in $log. ended: kills it.
 started() { serving --chat-template chatml "$@"; }
 ended() { serving_ends KILL 2>/dev/null; }
 logs() { grep -qF -- "$1" "$log"; }

@@ -60,7 +60,7 @@ def value(rng, depth=0):
 
 
 def sound(rng, depth=0):
-    """A value of JSON without faults."""
+    """A correct JSON value."""
     for _ in range(100):
         v = value(rng, depth)
         try:
@@ -230,7 +230,7 @@ def disconnect(rng):
             pass
     elif what < 0.7:
         time.sleep(rng.random() * 0.05)
-    if rng.random() < 0.2:  # half: nobody waits for an answer, or it comes
+    if rng.random() < 0.2:  # half of the clients wait for no answer; the others get it
         w.end()
         w.socket.settimeout(LIMIT)
         while w.more(): pass
@@ -257,7 +257,8 @@ def pipelined(rng):
 
 
 def large_body(rng, chunked=None):
-    """100 MB, of which the server takes a third: refused, but read to a point, so that the answer can be seen."""
+    """100 MB; the server allows a third of that. It refuses the body, but reads part of it, so that the client sees its
+    answer."""
     path = rng.choice(POSTS)
     w = Wire(url)
     chunked = rng.random() < 0.5 if chunked is None else chunked
@@ -283,7 +284,7 @@ def run(i):
         return kind.__name__, i, large_body(rng, i == 0) if i < 2 else kind(rng)
     except (TimeoutError, socket.timeout):
         return kind.__name__, i, f"no byte for {LIMIT} s"
-    except Exception as e:  # one case tells of itself, and the others go on
+    except Exception as e:  # one case reports its fault, and the others continue
         return kind.__name__, i, f"{type(e).__name__}: {e}"
 
 

@@ -14,9 +14,9 @@ count=400
 [ "${MINICLLM_TEST_LONG:-}" != 1 ] || count=10000
 echo "# MINICLLM_TEST_SEED=$seed"
 
-# ends STATUS: the server does, by itself, with this status, and its log tells of no fault
+# ends STATUS: the server ends by itself, with this status, and its log reports no fault
 ends() {
-    grep -q '^1\.\.' "$temporary/tap" || kill -9 "$server" # nobody has told it to
+    grep -q '^1\.\.' "$temporary/tap" || kill -9 "$server" # the client failed, so nobody told it to end
     server_ended
     ! grep -E 'Sanitizer|runtime error|Fatal|Assertion' "$log" && exits "$1"
 }

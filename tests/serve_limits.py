@@ -43,7 +43,7 @@ def slow():  # --timeout 1
             check(f"{name}, and then {'a byte now and then' if each else 'silence'}: closed", is_closed(w, each))
 
     def answered(data):
-        """Where this machine stops for a second, the request comes too late: more than one try."""
+        """If this machine pauses for a second, the request comes too late. So there is more than one try."""
         for _ in range(5):
             w = Wire(url)
             w.send(data)
@@ -133,7 +133,7 @@ def models():  # two models, --models-max 1 --sleep-idle-seconds 1
             name = names[(k + i // 5) % len(names)]
             status, headers, answer = ask(url, "/v1/completions", {"model": name, "prompt": "Once", "seed": 3, "max_tokens": 5})
             if not (status == 503 and headers["Retry-After"]) and (status != 200 or answer["choices"][0]["text"] != before[name]): wrong.append((status, answer))
-            if i % 10 == 9: time.sleep(1.2)  # so that it sleeps, perhaps
+            if i % 10 == 9: time.sleep(1.2)  # so that the model may be asleep
 
     lookers, users = [threading.Thread(target=look) for _ in range(2)], [threading.Thread(target=use, args=(k,)) for k in range(4)]
     for t in lookers + users: t.start()
@@ -154,7 +154,7 @@ def resident():
 
 
 def streams():  # --timeout 3600 --queue 2000 --parallel 1
-    """What a client costs that waits for its turn."""
+    """The memory that a client costs while it waits for its turn."""
     count, name = 1000, "streams that wait take less than 64 KB each"
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count + 50: return skip(name, f"this process may open {hard} files")
@@ -183,7 +183,7 @@ def refused():
             Wire(url).close()
         except ConnectionRefusedError:
             return True
-        except ConnectionResetError:  # one that nobody had accepted when the server closed its socket
+        except ConnectionResetError:  # a connection that nobody had accepted when the server closed its socket
             pass
         time.sleep(0.05)
     return False
@@ -192,9 +192,9 @@ def refused():
 def drain():  # --drain 3600
     idle, open_one, half = Wire(url), Wire(url), Wire(url)
     half.send(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\nExpect: 100-continue\r\n\r\n")
-    half.until(b"100 Continue\r\n\r\n")  # so it has begun for the server, too
+    half.until(b"100 Continue\r\n\r\n")  # so the request has begun for the server, too
     half.send(b"{")
-    open_one.send(ask_for(900, n=4, stream=True))  # not more than may wait until it is read
+    open_one.send(ask_for(900, n=4, stream=True))  # no more than can wait until the client reads it
     head = open_one.until(b"data: ")
     os.kill(pid, signal.SIGTERM)
     check("after SIGTERM no connection is taken", refused())

@@ -174,7 +174,7 @@ for name_of, body, field in [("no prefix", {"input_prefix": None}, "input_prefix
 suffixed = ask(url, "/v1/completions", {"prompt": "int a;\n", "suffix": "\nend", "max_tokens": 4, "seed": 7})[2]["choices"][0]["text"]
 
 
-def within(text):  # its tokens, where other text is before it
+def within(text):  # the tokens of a text that follows other text
     before, both = (ask(url, "/tokenize", {"content": "\n" + t})[2]["tokens"] for t in ("", text))
     return both[len(before):]
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""ollama's API as mini-cllm serves it, with tests/support/ollama.jinja as the template: serve_ollama.py URL. Prints TAP."""
+"""ollama's API as mini-cllm serves it, with tests/support/ollama.jinja as template: serve_ollama.py URL. Prints
+TAP."""
 import datetime, http.client, json, os, re, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
@@ -66,7 +67,8 @@ check("chat: num_ctx raises no limit", huge[0] == 200 and huge[2]["message"]["co
 refused("chat: a prompt longer than num_ctx is refused, not cut", chat({"options": {"num_ctx": 4}}), 400, "exceeds the available context size of 4")
 refused("chat: a prompt longer than the context is refused, not cut", chat({"messages": [{"role": "user", "content": "word " * 20000}]}), 400, "exceeds the available context size")
 
-lines = list(events(url, "/api/chat", {"model": model, "messages": QUESTION, "options": SEED}))  # stream: true unless said otherwise
+# stream is true by default
+lines = list(events(url, "/api/chat", {"model": model, "messages": QUESTION, "options": SEED}))
 check("chat: a stream has the same text", "".join(l["message"]["content"] for l in lines) == text and len(lines) > 5, lines)
 check("chat: its last line alone is done, and has no text", [l["done"] for l in lines] == [False] * (len(lines) - 1) + [True] and lines[-1]["message"]["content"] == "" and
       lines[-1]["done_reason"] == "length" and all(d in lines[-1] for d in DURATIONS) and not any(d in l for d in DURATIONS for l in lines[:-1]), lines[-1])
@@ -184,7 +186,7 @@ def loaded():
 
 
 def expires():
-    """When it is unloaded, in seconds since 1970."""
+    """When the model will be unloaded, in seconds since 1970."""
     return datetime.datetime.fromisoformat(loaded()[0]["expires_at"].replace("Z", "+00:00")).timestamp()
 
 
@@ -196,7 +198,7 @@ for value in ("-1", -1):
 
 
 def goes():
-    """The model is unloaded as soon as nobody uses it; a request that has just been answered may hold it for a moment."""
+    """The model is unloaded when nobody uses it. A request that was just answered may hold it for a moment."""
     return until(lambda: loaded() == [], "the model is unloaded")
 
 

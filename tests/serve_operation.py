@@ -8,7 +8,8 @@ from servers import PATIENCE, Server, free_port, until
 from wire import Wire, metrics
 
 program, model = sys.argv[1:]
-temporary = tempfile.TemporaryDirectory(prefix="serve-operation-", dir="/tmp" if len(tempfile.gettempdir()) > 60 else None)  # the path of a socket is short
+# the path of a socket must be short
+temporary = tempfile.TemporaryDirectory(prefix="serve-operation-", dir="/tmp" if len(tempfile.gettempdir()) > 60 else None)
 QUESTION = [{"role": "user", "content": "Once upon a time"}]
 CHAT = ("--chat-template", "chatml")
 
@@ -69,12 +70,13 @@ def test_start():
 
 
 class Stream:
-    """A stream whose texts go on and on, read up to its first event, and then by a thread, for what nobody reads is cut."""
+    """A stream of very long texts. The first event is read here, and the rest by a thread, because a stream that nobody
+    reads is cut."""
 
     def __init__(self, url, path="/v1/chat/completions", n=128, headers=None, reads=True):
         self.connection = connect(url, PATIENCE)
         body = {"messages": QUESTION, "stream": True, "n": n, "ignore_eos": True, "max_tokens": 5000}
-        if path == "/v1/messages":  # of one text: it fills the context
+        if path == "/v1/messages":  # one text, which fills the context
             body = {"messages": QUESTION, "stream": True, "max_tokens": 100000, "ignore_eos": True}
         self.connection.request("POST", path, json.dumps(body), headers or {})
         self.response = self.connection.getresponse()
@@ -113,7 +115,7 @@ def test_drain():
         kept = connect(s.url, PATIENCE)
         kept.request("GET", "/health")
         kept.getresponse().read()
-        half = Wire(s.url)  # as long as this request is not whole, the server does not end
+        half = Wire(s.url)  # the server does not end before this request is complete
         half.send(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 29\r\nExpect: 100-continue\r\n\r\n")
         half.until(b"100 Continue\r\n\r\n")
         stream = Stream(s.url, n=16)
@@ -276,7 +278,7 @@ def test_prefix():
 
 
 def test_shared_prompt():
-    """Requests that come together, and begin alike: one reads the beginning, for all."""
+    """Several requests come at once and begin alike. One of them evaluates the beginning for all."""
     n_clients, n_shared, n_own = 6, 700, 20
     with Server(program, model, *CHAT, "--ctx", "8192", "--parallel", str(n_clients)) as s:
         for turn in range(5):
@@ -296,9 +298,9 @@ def test_shared_prompt():
 
 
 def test_many_texts():
-    """Texts for vectors leave room between them for who comes later."""
+    """Between the texts of a request for vectors, other requests get their turn."""
     with Server(program, model, *CHAT) as s:
-        for n in (300, 1000, 3000):  # until it came meanwhile
+        for n in (300, 1000, 3000):  # until the other request came while they were evaluated
             answer = []
             asker = threading.Thread(target=lambda: answer.append(ask(s.url, "/v1/embeddings", {"input": [f"the {i} old king and the sea " * 10 for i in range(n)]})))
             asker.start()
@@ -373,7 +375,8 @@ def test_proxy(name, start):
                 return open(at(name + ".log")).read().count("POST /v1/chat/completions")
 
             def say_alone(headers):
-                """HAProxy counts a request until it has logged it, and a replica with more of them than the average hands new ones on."""
+                """HAProxy counts a request until it has logged it. If a replica has more requests than the
+                average, new ones go elsewhere."""
                 n_before = ended()
                 answered = say(url, headers)
                 if name == "haproxy":
@@ -383,7 +386,8 @@ def test_proxy(name, start):
 
             for by in ("X-Conversation-Id", "Authorization"):
                 mine = []
-                while len(mine) < 12 or (len(set(mine)) < 2 and len(mine) < 60):  # ports are part of what nginx goes by: more than 12 may be one replica's
+                # nginx also chooses by ports, so one replica may get more than 12
+                while len(mine) < 12 or (len(set(mine)) < 2 and len(mine) < 60):
                     i = len(mine)
                     headers = {by: f"Bearer {i}" if by == "Authorization" else f"conversation {i}"}
                     if by == "X-Conversation-Id":
@@ -418,7 +422,8 @@ def test_proxy(name, start):
             check(f"{name}: when a replica is killed, the other takes its conversations", [say(url, {"X-Conversation-Id": f"conversation {i}"})[0] for _ in range(5)] == [200] * 5)
             if name == "haproxy":
                 until(lambda: re.search(r"replica1 is DOWN", open(at(name + ".log")).read()), "HAProxy leaves the replica out", proxy)
-                until(lambda: say(url, {"X-Conversation-Id": f"conversation {i}"})[0] == 200, "the other is up", proxy)  # its checks may have come late, too
+                # the proxy's checks of the replica may be late, too
+                until(lambda: say(url, {"X-Conversation-Id": f"conversation {i}"})[0] == 200, "the other is up", proxy)
                 check("haproxy: the health check leaves it out", True)
         finally:
             proxy.terminate()  # nginx ends its workers, too
@@ -428,7 +433,8 @@ def test_proxy(name, start):
 def test_files():
     if shutil.which("systemd-analyze"):
         unit = open("examples/serve/mini-cllm.service").read()
-        unit = unit.replace("/usr/local/bin/mini-cllm", os.path.abspath(program)).replace("Documentation=man:mini-cllm(1)\n", "")  # which is not installed
+        # the man page is not installed
+        unit = unit.replace("/usr/local/bin/mini-cllm", os.path.abspath(program)).replace("Documentation=man:mini-cllm(1)\n", "")
         ran = subprocess.run(["systemd-analyze", "verify", put("mini-cllm.service", unit)], capture_output=True, text=True, timeout=PATIENCE)
         check("mini-cllm.service: systemd-analyze verify", ran.returncode == 0 and "mini-cllm.service" not in ran.stderr, ran.stderr)
     else:

@@ -64,7 +64,7 @@ check("a stream: usage", got[-1]["response"]["usage"]["output_tokens"] == 12 and
 got = stream({"input": QUESTION, "seed": 7, "logit_bias": [["</s>", 100]]})
 check("a stream that ends by itself is completed", got[-1]["type"] == "response.completed" and got[-1]["response"]["status"] == "completed", got[-1])
 
-# ---- what the model sees is what it sees of chat completions: all but the last token of one come from the cache of the other
+# ---- the model sees the same prompt as with chat completions: all its tokens but the last come from the cache
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
 SAME = [
     ("a text", {"input": "A fox"}, [{"role": "user", "content": "A fox"}]),
@@ -175,7 +175,7 @@ CODEX = {"model": "gpt-5-codex", "stream": True, "tools": TOOLS, "tool_choice": 
 n_before = 0
 for turn in range(3):
     last = turn == 2
-    # Codex leaves the choice to the model; this one has to be told
+    # Codex leaves the choice to the model; this model must be told
     got = stream({**CODEX, "input": HISTORY, **({"max_output_tokens": 20, "seed": 7} if last else {"tool_choice": {"type": "function", "name": "exec_command"}, "parallel_tool_calls": False, "max_output_tokens": 600, **HELP})})
     response, used = got[-1]["response"], got[-1]["response"]["usage"]
     check(f"Codex, turn {turn + 1}: to its end", well_formed and got[-1]["type"] in (("response.completed", "response.incomplete") if last else ("response.completed",)) and

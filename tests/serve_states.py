@@ -36,7 +36,7 @@ talk[2] = {"role": "assistant", "content": "Another answer than there was."}
 _, n_second = turn("the second turn after another answer", talk, n_first - 8)
 turn("the third turn", talk + [{"role": "assistant", "content": "In a hole."}, {"role": "user", "content": "Good night."}], n_second - 8)
 
-# others with the same instructions: the first of them reads them once more, and leaves a state for the next
+# other prompts with the same instructions: the first evaluates these again, and leaves a state for the next
 other = [INSTRUCTIONS, {"role": "user", "content": "Tell me of the sea, the old house and the village near it."}]
 turn("the same instructions", other, 0)
 other[1] = {"role": "user", "content": "Now the king and the queen, please: what did they eat when winter came?"}

@@ -65,7 +65,7 @@ static void take(cllm_answer *answer, parsed *p, const char *text, size_t length
     }
 }
 
-/* An answer to be read, and after what. */
+/* A text that is read as an answer, and the prompt before it. */
 typedef struct question {
     const cllm_chat *chat;
     const cllm_part *prompt; /* one part, or NULL */
@@ -79,14 +79,14 @@ static cllm_answer *begin(const question *q) {
     return answer;
 }
 
-/* step: bytes of a piece; 0: as `draw` has it. first: bytes of the first piece. */
+/* step: bytes of a piece; 0: drawn by `draw`. first: bytes of the first piece. */
 static parsed parse(const question *q, size_t first, size_t step, uint64_t *draw) {
     cllm_answer *answer = begin(q);
     parsed p = {0};
     for (size_t at = 0, n = first; at < q->text.length || n == 0;
          at += n, n = step ? step : 1 + random_u64(draw) % 20) {
         if (n > q->text.length - at) n = q->text.length - at;
-        char *piece = malloc(n + 1); /* a copy, so that nothing may look past it */
+        char *piece = malloc(n + 1); /* a copy, so that a sanitizer sees a read beyond it */
         assert_non_null(piece);
         memcpy(piece, q->text.data + at, n);
         take(answer, &p, piece, n, false);
@@ -116,7 +116,7 @@ static void print_parsed(const char *what, const parsed *p) {
         print_message("#   call %s [%s] (%s)\n", p->names[i].bytes, p->arguments[i].bytes, p->ids[i].bytes);
 }
 
-/* The whole text at once, where its end is known: then cut anywhere. */
+/* Reads the whole text at once, with its end known; then cut anywhere. The results must be the same. */
 static parsed parse_every_way(const question *q) {
     cllm_answer *answer = begin(q);
     parsed whole = {0};
@@ -250,7 +250,7 @@ static void answers_are_read_in_every_form(void **state) {
     free_cases(&f);
 }
 
-/* ------------------------------------------------------------------------------------------------ published templates */
+/* ---------------------------------------------------------------------------------------------- published templates */
 
 #define TOOLS                                                                                                       \
     "[{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"d\", \"parameters\": "  \
@@ -348,13 +348,13 @@ static char *unescaped(const char *text, arena *a) {
     return copy;
 }
 
-/* Was it read as it was rendered? What the template leaves out is not asked for. */
+/* True if the answer that was read is the one that was rendered. Parts that the template leaves out do not count. */
 static bool comes_back(const struct conversation *c, const char *answer, const parsed *p, arena *a) {
     const char *reasoning = c->reasoning ? unescaped(c->reasoning, a) : "", *content = unescaped(c->content, a);
     if (!strstr(answer, reasoning)) reasoning = "";
     if (!strstr(answer, content)) content = "";
     if (!*reasoning && *content &&
-        strstr(answer, "<|channel|>analysis")) { /* what is said before a call is no answer there */
+        strstr(answer, "<|channel|>analysis")) { /* text before a call counts as reasoning here */
         reasoning = content;
         content = "";
     }
@@ -372,7 +372,7 @@ static bool comes_back(const struct conversation *c, const char *answer, const p
     return p->n_calls == n;
 }
 
-/* What follows the prompt: back to where a mark ends, should the prompt say more than the conversation. */
+/* The length of the common beginning. If the prompt does not end there, it goes back to the end of a mark. */
 static size_t common_prefix(const buffer *prompt, const buffer *text) {
     size_t n = 0;
     while (n < prompt->length && n < text->length && prompt->bytes[n] == text->bytes[n]) n++;
@@ -382,7 +382,8 @@ static size_t common_prefix(const buffer *prompt, const buffer *text) {
 
 typedef void (*use_answer)(const question *q, const struct conversation *c, const char *name, void *user);
 
-/* All conversations of all templates of the shared folder. Returns how many, or 0 if there is none. */
+/* Calls `use` for all conversations with all templates of the shared folder. Returns how many, or 0 if there is
+ * none. */
 static size_t each_rendered(use_answer use, void *user) {
     const char *path = shared_file("templates");
     DIR *folder = path ? opendir(path) : NULL;
@@ -446,7 +447,7 @@ static void rendered_conversations_come_back(void **state) {
     assert_int_equal(n_wrong, 0);
 }
 
-/* ---------------------------------------------------------------------------------------------------- broken answers */
+/* --------------------------------------------------------------------------------------------------- broken answers */
 
 typedef struct pool {
     uint64_t draw;
@@ -568,7 +569,7 @@ static void long_calls_are_read_in_linear_time(void **state) {
     free_cases(&f);
 }
 
-/* What a piece gives at once: texts and arguments, one after the other. */
+/* Checks what one piece gives at once: texts and arguments, one after the other. */
 static void check_piece(cllm_answer *answer, const char *piece, const char *want) {
     buffer got = {0};
     const cllm_delta *deltas;

@@ -81,7 +81,7 @@ static void reader_stops_at_the_end(void **state) {
     assert_null(reader_take(&r, UINT64_MAX));
 }
 
-/* Against the definition: every code point encodes to one valid character, every other sequence is refused. */
+/* By definition: every code point encodes to one valid character, and every other sequence is refused. */
 static void utf8_knows_the_valid_characters(void **state) {
     (void)state;
     for (uint32_t c = 0; c <= 0x10FFFF; c += c < 0x3000 ? 1 : 7) {
@@ -110,7 +110,8 @@ static size_t encode(uint32_t c, char b[4]) {
     return n;
 }
 
-/* All of Unicode: what a terminal could obey is as Unicode's database has it (Cc, Zl, Zp, Bidi_Control). */
+/* Checks all of Unicode: the characters that a terminal could obey are those of Unicode's database (Cc, Zl, Zp,
+ * Bidi_Control). */
 static void what_a_terminal_obeys_is_not_safe(void **state) {
     (void)state;
     static const struct {
@@ -125,7 +126,7 @@ static void what_a_terminal_obeys_is_not_safe(void **state) {
         if (cllm_safe_length(b, n) != want) fail_msg("U+%04X: %zu", (unsigned)c, cllm_safe_length(b, n));
     }
     assert_int_equal(cllm_safe_length("", 0), 0);
-    assert_int_equal(cllm_safe_length("\x9B", 1), 0); /* by itself it is a control to a terminal that knows no UTF-8 */
+    assert_int_equal(cllm_safe_length("\x9B", 1), 0); /* alone it is a control character to a terminal without UTF-8 */
     assert_int_equal(cllm_safe_length("\xE2\x82\xAC", 2), 0);
 }
 
@@ -210,7 +211,7 @@ static void every_item_is_done_once(void **state) {
 #define CHAIN_RUNS  3000
 
 typedef struct chain {
-    uint32_t values[2][CHAIN_ITEMS]; /* of the last run, and of this one; plain, so that only the pool orders them */
+    uint32_t values[2][CHAIN_ITEMS]; /* of the last run and this one; only the pool orders accesses */
     int run;
 } chain;
 
@@ -221,7 +222,7 @@ static void link_chain(void *argument, size_t item, uint32_t thread) {
     c->values[(c->run + 1) % 2][item] = before[item] * 31 + before[(item * 7 + 5) % CHAIN_ITEMS] + (uint32_t)c->run;
 }
 
-/* Each run reads what other threads wrote in the one before. */
+/* Each run reads what other threads wrote in the run before. */
 static void a_run_sees_all_of_the_run_before(void **state) {
     (void)state;
     chain alone = {.values[0] = {1}};
@@ -242,7 +243,7 @@ typedef struct meeting {
     atomic_bool missed;
 } meeting;
 
-/* Stays until another thread has come to its item too; the one that is not the caller stays longer. */
+/* Returns only when another thread has come to its item, too. A thread that is not the caller stays longer. */
 static void meet(void *argument, size_t item, uint32_t thread) {
     (void)item;
     meeting *m = argument;
@@ -268,10 +269,11 @@ static void note_mask(void *argument, size_t item, uint32_t thread) {
     meet(&m->meeting, item, thread);
 }
 
-/* A handler of the program's runs on a thread of its own, and a fault on the one that made it. */
+/* Handlers of signals run on the program's own threads, not on the pool's. A fault is handled on the thread that caused
+ * it. */
 static void signals_are_for_the_callers_threads(void **state) {
     (void)state;
-    if (system_cores() < 2) skip(); /* the caller does all */
+    if (system_cores() < 2) skip(); /* on one core the caller does everything */
     masks m = {0};
     sigset_t before, after;
     pthread_sigmask(SIG_BLOCK, NULL, &before);
@@ -305,8 +307,8 @@ static void threads_work_at_once_and_wake_from_sleep(void **state) {
     }
 }
 
-/* With 64 threads on few cores a pool that wakes or awaits all of them in each run takes seconds. So does any pool where
- * other programs take the cores: one fast turn of many is enough. */
+/* With 64 threads on few cores, a pool that wakes all of them or waits for all of them takes seconds. Any pool takes
+ * seconds while other programs use the cores, so one fast try of many is enough. */
 static void more_threads_than_cores_are_still_fast(void **state) {
     (void)state;
     thread_pool *pool = create_pool(64);
@@ -326,7 +328,7 @@ static void an_idle_pool_takes_no_time(void **state) {
     thread_pool *pool = create_pool(4);
     chain c = {.values[0] = {1}};
     for (c.run = 0; c.run < 100; c.run++) thread_pool_run(pool, CHAIN_ITEMS, link_chain, &c);
-    nap(50); /* they look out for a while */
+    nap(50); /* idle threads look for work for a while */
     const double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
     nap(200);
     const double taken = seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
@@ -378,7 +380,7 @@ static void remove_groups(const group_tree *tree) {
         group_path(tree, files[0], path);
         unlink(path);
     }
-    for (const char *const *files = tree->files; *files; files += 2) { /* a folder goes with the last file's visit */
+    for (const char *const *files = tree->files; *files; files += 2) { /* a folder is removed after its last file */
         group_path(tree, files[0], path);
         for (char *slash; (slash = strrchr(path, '/')) && slash >= path + strlen(tree->root);) {
             *slash = 0;
@@ -395,14 +397,14 @@ static void quotas_of_control_groups_limit_the_cores(void **state) {
         "v2-inner", "0::/small/inner\n", "small/cpu.max", "800000 100000\n", "small/inner/cpu.max", "30000 100000\n",
         "v2-free", "0::/free\n", "free/cpu.max", "max 100000\n", "v2-colon", "0::/a:b\n", "a:b/cpu.max",
         "500000 100000\n",
-        /* version 1: the group of its own controller counts, and -1 is no quota */
+        /* version 1: only the group of the cpu controller counts, and -1 means no quota */
         "v1", "5:memory:/m\n4:cpu,cpuacct:/c/d\n1:cpuset:/m\n0::/\n", "cpu/c/cpu.cfs_quota_us", "250000\n",
         "cpu/c/cpu.cfs_period_us", "100000\n", "cpu/c/d/cpu.cfs_quota_us", "-1\n", "cpu/c/d/cpu.cfs_period_us",
         "100000\n", "cpu/m/cpu.cfs_quota_us", "100000\n", "cpu/m/cpu.cfs_period_us", "100000\n",
-        /* the container's group is mounted as the root, and its path is not there */
+        /* the container's group is mounted as the root, so its path does not exist there */
         "v1-mounted", "4:cpuacct,cpu:/docker/0123\n", "cpu/cpu.cfs_quota_us", "400000\n", "cpu/cpu.cfs_period_us",
         "100000\n",
-        /* what makes no sense sets no limit */
+        /* values that make no sense set no limit */
         "broken", "4\n:\nno colon\n0::/odd\n", "odd/cpu.max", "100000 0\n", "empty", "", NULL};
     static const struct {
         const char *groups;
@@ -522,7 +524,7 @@ static void mapped_and_read_files_are_the_same(void **state) {
         assert_error(status, &err, CLLM_ERR_CANCELLED, "cancelled");
         file_map_close(&second);
 
-        progress_log later = {0}; /* the last part of a larger work */
+        progress_log later = {0}; /* as the last part of a larger work */
         const progress of_two = {.call = log_progress, .user = &later, .before = 1000, .total = 1000 + size};
         assert_ok(file_map_open(path, no_mmap, &of_two, &second, &err), &err);
         assert_ok(file_map_prefetch(&second, &of_two, &err), &err);
@@ -582,7 +584,7 @@ static void files_that_cannot_be_opened_are_named(void **state) {
     file_map_close(&map); /* an empty one is allowed */
 }
 
-/* Linux maps no files of /sys but a few; this one's size is told. */
+/* Linux cannot map most files of /sys; the size of this one is known. */
 static void a_file_that_cannot_be_mapped_is_read(void **state) {
     (void)state;
     static const char path[] = "/sys/kernel/notes";
@@ -605,11 +607,11 @@ static void a_file_that_cannot_be_mapped_is_read(void **state) {
     free(want);
 }
 
-/* A file of more bytes than there is memory is refused before any is touched. */
+/* A file that is larger than the memory is refused before any of it is read. */
 static void a_file_larger_than_memory_is_not_read(void **state) {
     (void)state;
     const char *path = write_temporary("huge", "GGUF", 4);
-    const uint64_t size = 2 * system_available_memory(); /* of nothing */
+    const uint64_t size = 2 * system_available_memory(); /* the file has this size, but holds no data */
     if (size == 0 || truncate(path, (off_t)size) != 0) skip();
     cllm_error err;
     file_map map;

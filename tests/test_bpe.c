@@ -23,10 +23,10 @@ static void test_merges_bytes_within_words(void **state) {
     (void)state;
     vocabulary v = byte_level("gpt-2", hello, N_HELLO);
     loaded l = load(&v);
-    assert_string_equal(pieces(&l, "hello world", 0), "hello|" G "wo|r|l|d|"); /* "o " spans two words */
+    assert_string_equal(pieces(&l, "hello world", 0), "hello|" G "wo|r|l|d|"); /* the merge "o " would span two words */
     assert_string_equal(pieces(&l, "hel", 0), "he|l|");
     assert_string_equal(pieces(&l, "lll", 0), "ll|l|");
-    assert_string_equal(pieces(&l, "\xC3\xA9\xC3", 0), "\xC3\x83\xC2\xA9|\xC3\x83|"); /* é, and half of one */
+    assert_string_equal(pieces(&l, "\xC3\xA9\xC3", 0), "\xC3\x83\xC2\xA9|\xC3\x83|"); /* é, and half of another é */
     assert_string_equal(encoded(&l, "\0 \x7F\xA0\xAD", 5, 0), "0 32 127 160 173");
     assert_string_equal(pieces(&l, "", CLLM_ENCODE_ADD_SPECIAL), "");
     unload(&l);
@@ -38,7 +38,7 @@ static void test_takes_whole_words(void **state) {
     const char *expected[] = {"xyz|" G "xyz|", "xyz|" G "xyz|", "x|y|z|" G "|x|y|z|"};
     for (int i = 0; i < 3; i++) {
         vocabulary v = byte_level(names[i], hello, N_HELLO);
-        add(&v, "xyz", 0, NORMAL); /* which no merge makes */
+        add(&v, "xyz", 0, NORMAL); /* no merge makes this token */
         add(&v, G "xyz", 0, NORMAL);
         loaded l = load(&v);
         assert_string_equal(pieces(&l, "xyz xyz", 0), expected[i]);
@@ -51,9 +51,9 @@ static void test_odd_merges_and_tokens(void **state) {
     (void)state;
     const char *merges[] = {"x y", "a b", "x y", "b c"};
     vocabulary v = byte_level("gpt-2", merges, 3);
-    v.n_merges = 4;                     /* bc is no token */
-    v.types[257] = CONTROL;             /* nor is ab one of ordinary text */
-    add(&v, "\xE6\x97\xA5", 0, NORMAL); /* 日 is no letter of a byte */
+    v.n_merges = 4;                     /* bc is not a token */
+    v.types[257] = CONTROL;             /* and ab is not a token of ordinary text */
+    add(&v, "\xE6\x97\xA5", 0, NORMAL); /* 日 is not a letter that stands for a byte */
     add(&v, "", 0, NORMAL);
     v.tokens['z'] = "[z]";
     loaded l = load(&v);
@@ -81,7 +81,7 @@ static void test_odd_merges_and_tokens(void **state) {
     assert_string_equal(encoded(&l, "xz", 2, 0), "120 113");
     unload(&l);
 
-    replacing.types['q'] = CONTROL; /* which no text becomes, whatever the file says */
+    replacing.types['q'] = CONTROL; /* no text may become it, although the file makes it the unknown token */
     builder_init(&g);
     put_vocabulary(&g, &replacing);
     builder_u32(&g, "tokenizer.ggml.unknown_token_id", 'q');
@@ -90,20 +90,21 @@ static void test_odd_merges_and_tokens(void **state) {
     unload(&l);
 }
 
-/* Command R has tokens that are spelled as themselves, such as the sign U+2122, beside those spelled in letters. */
+/* Command R has tokens that are spelled as themselves, such as U+2122, and others that are spelled in the letters for
+ * bytes. */
 static void test_text_matches_letters_alone(void **state) {
     (void)state;
 #define TRADE_MARK    "\xE2\x84\xA2"
-#define IN_LETTERS    "\xC3\xA2\xC4\xA6\xC2\xA2" /* the same, a letter a byte */
+#define IN_LETTERS    "\xC3\xA2\xC4\xA6\xC2\xA2" /* the same, with one letter for each byte */
 #define IN_LETTERS_UP "\xC3\xA2\xC4\xA6 \xC2\xA2"
     static const char *const merges[] = {"\xC3\xA2 \xC4\xA6", IN_LETTERS_UP, "a b", ("! " TRADE_MARK)};
     const char *names[] = {"gpt-2", "llama-bpe"};
     for (int i = 0; i < 2; i++) {
         vocabulary v = byte_level(names[i], merges, 4); /* the last token, 259, is spelled "!" TRADE_MARK */
         memmove(v.tokens + 257, v.tokens + 256, 4 * sizeof *v.tokens);
-        v.tokens[256] = TRADE_MARK; /* before the one in letters */
+        v.tokens[256] = TRADE_MARK; /* before the token in letters */
         v.types[v.n_tokens++] = NORMAL;
-        add(&v, "!" IN_LETTERS, 0, NORMAL); /* 261, which no merge makes: "!" TRADE_MARK is another spelling */
+        add(&v, "!" IN_LETTERS, 0, NORMAL); /* 261; no merge makes it, because "!" TRADE_MARK is another spelling */
         add(&v, "?" TRADE_MARK, 0, NORMAL); /* 262, a word, but not spelled in letters */
         loaded l = load(&v);
         assert_string_equal(encoded(&l, TRADE_MARK, 3, 0), "258");
@@ -129,7 +130,7 @@ static void test_command_r_of_letters(void **state) {
     unload(&l);
 }
 
-/* What pieces() gives, found by trying all neighbours each time. */
+/* Gives the same as pieces(), but tries all neighbours each time. */
 static const char *merged_slowly(const vocabulary *v, const char *text) {
     static char line[256];
     size_t starts[64], n = strlen(text);
@@ -163,7 +164,7 @@ static void test_heap_finds_what_trying_all_finds(void **state) {
         const char *merges[80];
         size_t n = 0;
         char words[83][24] = {"a", "b", "c"};
-        while (n < 80) { /* two of the words that there are */
+        while (n < 80) { /* a new rule joins two of the words that exist */
             const char *left = words[random_u64(&random) % (n + 3)], *right = words[random_u64(&random) % (n + 3)];
             if (strlen(left) + strlen(right) > 8) continue;
             snprintf(rules[n], sizeof rules[n], "%.8s %.8s", left, right);
@@ -198,7 +199,7 @@ static void test_composes_where_the_vocabulary_was(void **state) {
         const int flags = CLLM_ENCODE_PARSE_SPECIAL;
         assert_string_equal(encoded(&l, "e\u0301w", 4, flags), "262 119"); /* é */
         assert_string_equal(encoded(&l, "\u00E9w", 3, flags), "262 119");
-        assert_string_equal(encoded(&l, "e<mark>\u0301", 9, flags), "101 264 204 129"); /* a special token parts them */
+        assert_string_equal(encoded(&l, "e<mark>\u0301", 9, flags), "101 264 204 129"); /* <mark> separates them */
         assert_string_equal(encoded(&l, "e\u0301<mark>e\u0301", 12, flags), "262 264 262");
         assert_string_equal(encoded(&l, "\xCC<mark>e\u0301\xCC", 11, flags), "204 264 262 204");
         assert_string_equal(decoded(&l, -1, 204), "\xCC");
@@ -251,7 +252,7 @@ static void test_pretokenizer_by_name(void **state) {
     assert_string_equal(cllm_tokenizer_note(l.tokenizer), "");
     unload(&l);
 
-    assert_ok(load_pre("superbpe", &l, &err), &err); /* which leaves words together */
+    assert_ok(load_pre("superbpe", &l, &err), &err); /* this one does not split words */
     assert_string_equal(pieces(&l, "(o w", 0), "(|o|" G "w|");
     assert_string_equal(pieces(&l, "o x", 0), "o" G "|x|");
     unload(&l);
@@ -293,7 +294,7 @@ static void test_bos(void **state) {
         unload(&l);
     }
 
-    vocabulary v = byte_level("falcon", hello, N_HELLO); /* no keys: token 11, if it is special */
+    vocabulary v = byte_level("falcon", hello, N_HELLO); /* without keys, BOS is token 11 if it is special */
     loaded l = load(&v);
     assert_int_equal(cllm_tokenizer_bos(l.tokenizer), -1);
     unload(&l);
@@ -402,11 +403,11 @@ static void test_what_ends_a_text(void **state) {
         assert_true(ends(&with, spellings[i]));
         assert_false(ends(&with, "<|im_start|>"));
         l = load(&with);
-        assert_true(cllm_tokenizer_is_control(l.tokenizer, 264)); /* even if the file calls it normal */
+        assert_true(cllm_tokenizer_is_control(l.tokenizer, 264)); /* it is, even if the file calls it a normal token */
         unload(&l);
     }
 
-    add(&v, "<|end|>", 0, CONTROL); /* gpt-oss: of a channel */
+    add(&v, "<|end|>", 0, CONTROL); /* in gpt-oss it ends a channel */
     add(&v, "<|return|>", 0, CONTROL);
     assert_true(ends(&v, "<|end|>"));
     add(&v, "<|call|>", 0, CONTROL);
@@ -438,7 +439,7 @@ static void test_white_space_beside_special_tokens(void **state) {
     loaded l = load_with(&v, is_phi3);
     assert_string_equal(pieces(&l, "a \n<|user|> \n\ta<|user|>  ", flags),
                         SPACE "|a|" SPACE "|<0x0A>|<|user|>|" SPACE "|a|<|user|>|");
-    assert_string_equal(pieces(&l, "<s> a", flags), "<s>|" SPACE "|" SPACE "|a|"); /* all but these */
+    assert_string_equal(pieces(&l, "<s> a", flags), "<s>|" SPACE "|" SPACE "|a|"); /* <s> keeps the spaces */
     unload(&l);
     l = load(&v);
     assert_string_equal(pieces(&l, "<|user|> a", flags), "<|user|>|" SPACE "|" SPACE "|a|");
@@ -482,7 +483,7 @@ static void test_pairs(void **state) {
     static const struct {
         const char *pre;
         void (*keys)(gguf_builder *g);
-        const char *pair; /* of "he" and "</s>ll", which is a text */
+        const char *pair; /* the pieces of the pair "he" and "</s>ll"; the second is plain text */
     } cases[] = {
         {"roberta-bpe", put_ends, "<s>|he|</s>|</s>|<|/|s|>|ll|</s>|"},
         {"roberta-bpe", put_no_separator, "<s>|he|</s>|<|/|s|>|ll|</s>|"},
@@ -539,7 +540,7 @@ static void test_time_is_n_log_n(void **state) {
     (void)state;
     static char rules[20][1 << 6];
     const char *merges[20];
-    static const char letters[] = "a7A\xC4\xA0\xC4\x8A"; /* and a space, a line feed: runs of 2, 4, 8, 16 */
+    static const char letters[] = "a7A\xC4\xA0\xC4\x8A"; /* the last two: space, line feed; runs of 2 to 16 */
     for (int i = 0; i < 20; i++) {
         char half[40] = "";
         const char *letter = letters + (i / 4 < 3 ? i / 4 : 2 * (i / 4) - 3);
@@ -624,7 +625,7 @@ static void test_bad_files(void **state) {
         {eos_ids_below, CLLM_ERR_FORMAT,
          "tokenizer.ggml.eos_token_ids: element 0 is not a token of the vocabulary of 264"},
         {eos_ids_of_floats, CLLM_ERR_FORMAT, "tokenizer.ggml.eos_token_ids"},
-        {put_sound, CLLM_OK, NULL}, /* what the cases above spoil is right by itself */
+        {put_sound, CLLM_OK, NULL}, /* without the faults of the cases above, the file is right */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         gguf_builder g;

@@ -26,7 +26,7 @@
 
 static cllm_string text_of(const char *words) { return (cllm_string){words, strlen(words)}; }
 
-/* Bytes, what JSON has, and marks of many formats, every other one a control token. */
+/* Single bytes, the tokens that JSON needs, and marks of many formats; every other mark is a control token. */
 static loaded vocabulary_of_marks(void) {
     static const char *const marks[] = {"<tool_call>",
                                         "</tool_call>",
@@ -72,7 +72,7 @@ static loaded vocabulary_of_marks(void) {
     vocabulary v = with_specials();
     add_bytes(&v);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) add(&v, words[i], -(float)i, NORMAL);
-    add(&v, "<|return|>", 0, CONTROL); /* with these two <|end|> ends no text */
+    add(&v, "<|return|>", 0, CONTROL); /* if these two exist, <|end|> does not end a text */
     add(&v, "<|call|>", 0, CONTROL);
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) add(&v, marks[i], 0, i % 2 ? CONTROL : USER_DEFINED);
     return load_without_prefix(&v);
@@ -115,8 +115,8 @@ static bool accepts(cllm_grammar *grammar, cllm_string text) {
 
 enum { MOST_TOKENS = 3000, MOST_BYTES = 65536 };
 
-/* A random text of a grammar, words and marks being likelier than bytes; one that may end does so soon. Returns its length, or SIZE_MAX if it was
- * cut. */
+/* Draws a random text of a grammar; words and marks are likelier than bytes. Where the text may end, it soon does.
+ * Returns its length, or SIZE_MAX if it was cut. */
 static size_t draw_text(world *w, cllm_grammar *grammar, char *text) {
     const cllm_tokenizer *tokenizer = w->vocabulary.tokenizer;
     const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
@@ -157,7 +157,7 @@ static size_t draw_text(world *w, cllm_grammar *grammar, char *text) {
     return ended ? length : SIZE_MAX;
 }
 
-/* What was read of an answer: calls as name(arguments). */
+/* What was read from an answer: its calls, by name and arguments. */
 typedef struct answer_read {
     char names[64][64], arguments[64][1 << 17];
     size_t n_calls, n_content;
@@ -186,7 +186,8 @@ static void read_answer(const cllm_chat *chat, cllm_string text, answer_read *re
     cllm_answer_destroy(answer);
 }
 
-/* How an answer may call. */
+/* Which calls an answer may make: only the function `name` (empty: any), at least one call (must), at most one
+ * (one). */
 static const struct wish {
     const char *name;
     bool must, one;
@@ -196,7 +197,7 @@ static const struct wish {
 static bool fulfils(world *w, const struct wish *wish, const answer_read *read, bool in_messages) {
     const bool must = wish->must || *wish->name;
     if ((must && read->n_calls == 0) || (wish->one && read->n_calls > 1)) return false;
-    if (must && read->n_content > 0 && !in_messages) return false; /* a message before a call may say something */
+    if (must && read->n_content > 0 && !in_messages) return false; /* only a message before a call may say something */
     for (size_t i = 0; i < read->n_calls; i++) {
         const bool is_weather = strcmp(read->names[i], "get_weather") == 0;
         if (*wish->name && strcmp(read->names[i], wish->name) != 0) return false;
@@ -205,7 +206,7 @@ static bool fulfils(world *w, const struct wish *wish, const answer_read *read, 
     return true;
 }
 
-/* Random answers of a chat, in each way of calling. Returns how many were no good. */
+/* Draws random answers of a chat, for each way of calling. Returns how many of them were wrong. */
 static size_t check_chat(world *w, const cllm_chat *chat, const char *name, int rounds) {
     static answer_read read;
     static char text[MOST_BYTES];
@@ -224,7 +225,7 @@ static size_t check_chat(world *w, const cllm_chat *chat, const char *name, int 
             w->n_texts++;
             w->n_cut += length == SIZE_MAX;
             if (length == SIZE_MAX) continue;
-            size_t before = 0; /* a reasoning that the prompt has opened ends first */
+            size_t before = 0; /* if the prompt opened a reasoning, the reasoning must end first */
             if (preamble.is_open) {
                 before = preamble.closes.length;
                 memmove(text + before, text, length + 1);
@@ -310,7 +311,7 @@ static void published_templates_write_what_is_read(void **state) {
     end_check(&w, n_wrong);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- errors */
+/* ----------------------------------------------------------------------------------------------------------- errors */
 
 static void what_cannot_be_kept_is_refused(void **state) {
     (void)state;

@@ -239,7 +239,8 @@ static void set(cllm_transcript *t, const cllm_part *parts, size_t n) {
     assert_ok(cllm_transcript_set(t, parts, n, &err), &err);
 }
 
-/* The ids of a transcript are those of `first`, encoded at once, and of `second`, encoded as what goes on. */
+/* Checks that the ids of a transcript are those of `first`, encoded in one piece, then those that were generated, and
+ * then those of `second`, encoded as its continuation. */
 static void assert_ids(const cllm_tokenizer *tokenizer, const cllm_transcript *t, const int32_t *generated,
                        size_t n_generated, const cllm_part *first, size_t n_first, const cllm_part *second,
                        size_t n_second) {
@@ -282,7 +283,7 @@ static void a_transcript_keeps_ids(void **state) {
         assert_ok(cllm_transcript_create(v.tokenizer, &t, &err), &err);
         const int32_t eos = cllm_tokenizer_eos(v.tokenizer);
         const cllm_string end = cllm_tokenizer_piece(v.tokenizer, eos);
-        /* what a model might draw, and nobody would encode so: letter by letter */
+        /* letter by letter: a model might draw this, but no encoder would */
         int32_t *drawn = malloc(5 * sizeof *drawn);
         for (size_t k = 0; k < 5; k++) {
             int32_t *one;
@@ -298,32 +299,33 @@ static void a_transcript_keeps_ids(void **state) {
         set(t, prompt, 3);
         assert_ids(v.tokenizer, t, NULL, 0, prompt, 3, NULL, 0);
         assert_ok(cllm_transcript_append(t, drawn, 5, &err), &err);
-        /* the answer as it was drawn, and the next question */
+        /* the answer stays as it was drawn, and the next question follows */
         const cllm_part next[] = {PART(true, "user: "), PART(false, "Hi"),      PART(true, " bot:"),
                                   PART(false, "Hello"), PART(true, "\nuser: "), PART(false, "Bye")};
         const cllm_part rest[] = {PART(true, "\nuser: "), PART(false, "Bye")};
         set(t, next, 6);
         assert_ids(v.tokenizer, t, drawn, 5, prompt, 3, rest, 2);
-        /* another question in its place: nothing is left of the one before */
+        /* another question replaces this one: nothing of the old one is left */
         const cllm_part other[] = {PART(true, "user: "), PART(false, "Hi"),      PART(true, " bot:"),
                                    PART(false, "Hello"), PART(true, "\nuser: "), PART(false, "Bygone")};
         const cllm_part other_rest[] = {PART(true, "\nuser: "), PART(false, "Bygone")};
         set(t, other, 6);
         assert_ids(v.tokenizer, t, drawn, 5, prompt, 3, other_rest, 2);
-        /* the template has cut the answer, and a special token follows: what is left of it is kept */
+        /* the template has cut the answer, and a special token follows: the remaining part of the answer is kept */
         const cllm_part cut[] = {
             PART(true, "user: "), PART(false, "Hi"), PART(true, " bot:"), PART(false, "Hel"), {true, end}};
         const cllm_part cut_rest[] = {{true, end}};
         set(t, cut, 5);
         assert_ids(v.tokenizer, t, drawn, 3, prompt, 3, cut_rest, 1);
-        /* plain text follows in its place: all of the answer is encoded */
+        /* plain text follows instead: the whole answer is encoded anew */
         set(t, prompt, 3);
         assert_ok(cllm_transcript_append(t, drawn, 5, &err), &err);
         const cllm_part plain[] = {PART(true, "user: "), PART(false, "Hi"), PART(true, " bot:"), PART(false, "Help")};
         const cllm_part plain_rest[] = {PART(false, "Help")};
         set(t, plain, 4);
         assert_ids(v.tokenizer, t, NULL, 0, prompt, 3, plain_rest, 1);
-        /* a role is the template's own word in the prompt, and a message's later: no special token, so the same text */
+        /* in the prompt the template writes the role, later a message does. It is not a special token, so the text is
+         * the same */
         const cllm_part role[] = {PART(true, "user: "),   PART(false, "Hi"), PART(true, " "),
                                   PART(false, "bot"),     PART(true, ":"),   PART(false, "Hello"),
                                   PART(true, "\nuser: "), PART(false, "Bye")};
@@ -331,7 +333,7 @@ static void a_transcript_keeps_ids(void **state) {
         assert_ok(cllm_transcript_append(t, drawn, 5, &err), &err);
         set(t, role, 8);
         assert_ids(v.tokenizer, t, drawn, 5, prompt, 3, rest, 2);
-        /* letters that spell a special token are letters, and do not take its place when the template writes it */
+        /* drawn letters that spell a special token are text: the template's special token does not match them */
         int32_t *letters;
         size_t n_letters;
         const cllm_part spelled[] = {{false, end}};
@@ -343,7 +345,7 @@ static void a_transcript_keeps_ids(void **state) {
         set(t, ended, 4);
         assert_int_equal(cllm_transcript_tokens(t)[cllm_transcript_n_tokens(t) - 1], eos);
         cllm_free(letters);
-        /* nor the other way round: what a user writes there is no special token */
+        /* and the other way round: if a user writes it there, it is not a special token */
         const cllm_part copied[] = {PART(true, "user: "), PART(false, "Hi"), PART(true, " bot:"), {false, end}};
         set(t, copied, 4);
         for (size_t k = 1; k < cllm_transcript_n_tokens(t); k++)
@@ -352,7 +354,7 @@ static void a_transcript_keeps_ids(void **state) {
         assert_int_equal(cllm_transcript_n_tokens(t), cllm_tokenizer_adds_bos(v.tokenizer));
         cllm_transcript *fresh;
         assert_ok(cllm_transcript_create(v.tokenizer, &fresh, &err), &err);
-        set(t, prompt, 3); /* after nothing it is as if it was the first */
+        set(t, prompt, 3); /* after an empty list of parts, the next text is like the first */
         set(fresh, prompt, 3);
         assert_int_equal(cllm_transcript_n_tokens(t), cllm_transcript_n_tokens(fresh));
         assert_memory_equal(cllm_transcript_tokens(t), cllm_transcript_tokens(fresh),

@@ -29,14 +29,15 @@ enum {
 
 static const char *const isas[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};
 
-static uint64_t random_state; /* what all is drawn by */
+static uint64_t random_state; /* all draws of the test come from it */
 static const char *device;    /* NULL: the CPU */
 
 static uint32_t below(uint32_t n) { return (uint32_t)(random_u64(&random_state) % n); }
 
 /* ------------------------------------------------------------------------------------------------- alone */
 
-/* The tokens of a text and what each row is when nobody is near. Texts begin alike, so that they can share pages. */
+/* The tokens of a text, and each row as computed when its sequence is alone. Texts begin alike, so that they can share
+ * pages. */
 typedef struct text {
     int32_t tokens[MOST_TOKENS];
     float *want; /* [MOST_TOKENS][n_vocab] */
@@ -44,7 +45,7 @@ typedef struct text {
 
 typedef struct member {
     cllm_sequence *sequence; /* NULL: this place is free */
-    size_t text;             /* its tokens are this one's */
+    size_t text;             /* the sequence has tokens of this text */
 } member;
 
 typedef struct company {
@@ -54,8 +55,8 @@ typedef struct company {
     text texts[N_TEXTS];
     member members[MOST_SEQUENCES];
     uint32_t n_members;
-    size_t n_rows, n_forks, n_truncated, n_reused, n_evicted, n_saved; /* compared, and done */
-    const char *file;                                                  /* for saving */
+    size_t n_rows, n_forks, n_truncated, n_reused, n_evicted, n_saved; /* rows that were compared; what was done */
+    const char *file;                                                  /* where sequences are saved */
     char what[200];
 } company;
 
@@ -94,7 +95,7 @@ static size_t other_text(const company *c, size_t of, uint32_t length) {
 
 /* ------------------------------------------------------------------------------------------------- in company */
 
-/* Begin a sequence: anew, with what the cache has of a text, or as a fork of another. */
+/* Begins a sequence: empty, with what the cache holds of a text, or as a fork of another sequence. */
 static void begin(company *c, member *m) {
     cllm_error err;
     member *from = &c->members[below(c->n_members)];
@@ -178,7 +179,7 @@ static void compare(company *c, const cllm_span *span, const member *m, uint32_t
     }
 }
 
-/* A call that finds no page left changes nothing; with one sequence less there are some. */
+/* A call that finds no free page changes nothing. When one of the sequences goes, pages are free again. */
 static void eval_together(company *c) {
     cllm_span spans[MOST_SEQUENCES];
     member *of[MOST_SEQUENCES];
@@ -204,7 +205,7 @@ static void check_pages(const company *c) {
     assert_true(c->engine->pages.pools[KV_WINDOWED].n_idle <= c->engine->cache.n_most);
 }
 
-/* With nobody left nothing is held, and what is cached can be evicted to the last page. */
+/* When no sequence is left, no page is held, and all cached pages can be evicted. */
 static void close_company(company *c) {
     for (uint32_t i = 0; i < c->n_members; i++) cllm_sequence_destroy(c->members[i].sequence);
     const cllm_stats stats = cllm_engine_stats(c->engine);
@@ -312,7 +313,7 @@ static void so_they_have_in_every_family(void **state) {
     globfree(&found);
 }
 
-/* Models with recurrent layers, whose states go where their sequences go. */
+/* Models with recurrent layers. The states must follow their sequences. */
 static void so_they_have_with_states(void **state) {
     (void)state;
     static const char *const names[] = {"lfm2",           "lfm2moe",   "qwen35",     "qwen3next",
@@ -332,8 +333,8 @@ static void so_they_have_with_states(void **state) {
     }
 }
 
-/* Layers with heads of their own, windowed ones with small pages, layers that read the keys and values of others, and those that choose
- * which positions a token sees. */
+/* Layers with different heads, windowed layers with small pages, layers that read the keys and values of others, and
+ * layers that choose which positions a token sees. */
 static void so_they_have_where_layers_differ(void **state) {
     (void)state;
     static const char *const names[] = {"gemma4-ple.gguf", "gemma4.gguf", "gemma3n.gguf", "deepseek32.gguf",

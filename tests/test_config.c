@@ -15,7 +15,8 @@
 /* A key beside those that every file has. */
 typedef struct key_value {
     const char *suffix;
-    /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'F' the same of float32, 'm': one more; 't' a tensor */
+    /* 'u' uint32, 'f' float32, 'b' bool, 's' string; 'l' int32 for each layer, 'd': the same with different numbers,
+     * 'F': the same of float32, 'm': with one number too many; 't' a tensor */
     char type;
     double number;
     const char *text;
@@ -27,7 +28,7 @@ typedef struct config_case {
     key_value keys[12];
 } config_case;
 
-static arena layers; /* of all configs */
+static arena layers; /* memory for the layers of all configs */
 
 static int free_layers(void **state) {
     (void)state;
@@ -52,7 +53,7 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
     for (size_t i = 0; i < N_COMMON + 12; i++) {
         const key_value *k = i < N_COMMON ? &common[i] : &of->keys[i - N_COMMON];
         if (!k->suffix) break;
-        bool again = false; /* the case has its own */
+        bool again = false; /* the case has the key, with a value of its own */
         for (size_t n = 0; i < N_COMMON && n < 12 && of->keys[n].suffix; n++)
             again |= strcmp(of->keys[n].suffix, k->suffix) == 0;
         if (again) continue;
@@ -224,7 +225,7 @@ static void last_layers_may_share_keys(void **state) {
     for (uint32_t i = 0; i < 6; i++) assert_int_equal(config.layers[i].kv_layer, kv_layers[i]);
     model_config refused;
     cllm_error err;
-    of.keys[9].number = 3; /* the last with keys are layers 1 and 2: the windowed one is not the one before the last */
+    of.keys[9].number = 3; /* the last keys are those of layers 1 and 2; the windowed one should come first */
     assert_error(read_config(&of, &refused, &err), &err, CLLM_ERR_FORMAT,
                  "gemma4.attention.shared_kv_layers: layer 3 cannot share the keys and values of layer 2");
     of.keys[9].number = 5;
@@ -270,7 +271,7 @@ static void the_keys_of_yarn_are_read_of_every_family(void **state) {
                                  {"rope.dimension_count", 'u', 16, NULL}}};
         model_config config;
         cllm_error err;
-        read_config(&of, &config, &err); /* what follows RoPE's keys may be refused of a family */
+        read_config(&of, &config, &err); /* the family may refuse the file because of later keys */
         assert_near((double)config.yarn_beta_fast, 24);
         assert_near((double)config.yarn_beta_slow, 0.5);
         assert_near((double)config.yarn_kept, 0.75);
@@ -294,7 +295,7 @@ static void rope_is_left_out_where_the_family_does(void **state) {
     assert_false((granite.layers[0].rope_dimension_count > 0));
     assert_false((gpt2.layers[0].rope_dimension_count > 0));
     const model_config exaone4 = config_of(&(config_case){.architecture = "exaone4", .n_layers = 30});
-    assert_true((exaone4.layers[3].rope_dimension_count > 0)); /* there are no windows: all layers have it */
+    assert_true((exaone4.layers[3].rope_dimension_count > 0)); /* there are no windows, so all layers have RoPE */
 }
 
 static void models_of_some_sizes_have_alibi(void **state) {
@@ -321,7 +322,7 @@ static void layers_are_mixtures_as_the_family_says(void **state) {
         assert_int_equal(llama4.layers[i].network, i % 2 == 1 ? NETWORK_EXPERTS : NETWORK_DENSE);
         assert_int_equal(llama4.layers[i].rope_dimension_count > 0, i != 3);
     }
-    assert_int_equal(llama4.n_ff_shared, 1024); /* there is one, as long as the others */
+    assert_int_equal(llama4.n_ff_shared, 1024); /* there is one shared expert, as long as the others */
     assert_near((double)llama4.attention_temperature, 0.1);
     const model_config mimo2 =
         config_of(&(config_case){"mimo2", 2, {MIXTURE, {"blk.1.ffn_gate_inp.weight", 't', 0, NULL}}});
@@ -348,7 +349,7 @@ static void layers_have_limits_and_turn_in_parts(void **state) {
                              {"swiglu_clamp_exp", 'f', 0.5, NULL}}};
     const model_config config = config_of(&of);
     assert_int_equal(config.layers[0].rope_dimension_count, 64);
-    assert_int_equal(config.layers[1].rope_dimension_count, 32); /* it sees everything */
+    assert_int_equal(config.layers[1].rope_dimension_count, 32); /* this layer sees all positions */
     assert_near((double)config.layers[1].activation_numbers[1][0], 0.5);
     assert_true(isinf(config.layers[1].activation_numbers[0][0]));
 }
@@ -396,9 +397,9 @@ static void latent_attention_agrees_with_itself(void **state) {
     assert_int_equal(query_length(&latent, &latent.layers[0]), 48);
     of.keys[8] = (key_value){"blk.0.attn_q_a.weight", 't', 0, NULL};
     assert_int_equal(config_of(&of).q_rank, 96);
-    of.keys[8].suffix = "blk.0.attn_q.weight"; /* queries of one matrix: the rank is not used */
+    of.keys[8].suffix = "blk.0.attn_q.weight"; /* queries come from one matrix, so the rank is not used */
     assert_int_equal(config_of(&of).q_rank, 0);
-    of.n_layers = 27; /* as many as DeepSeek-V2-Lite has, whose queries are such: the number says nothing */
+    of.n_layers = 27; /* DeepSeek-V2-Lite has 27 layers and such queries: the number must not decide */
     of.keys[8].suffix = NULL;
     assert_int_equal(config_of(&of).q_rank, 96);
     of.keys[3].number = 60;
@@ -483,7 +484,7 @@ static void layers_are_what_the_keys_say(void **state) {
     (void)state;
     static const struct {
         config_case of;
-        const char *mixers; /* of each layer: * attends, M is recurrent, B is both, - is a network alone */
+        const char *mixers; /* for each layer: * attends, M is recurrent, B is both, - is only a feed-forward network */
     } cases[] = {
         {{"lfm2", 3, {{"shortconv.l_cache", 'u', 3, NULL}, {"attention.head_count_kv", 'l', 0, NULL}}}, "MMM"},
         {{"lfm2", 2, {{"shortconv.l_cache", 'u', 3, NULL}, {"attention.head_count_kv", 'u', 2, NULL}}}, "**"},
@@ -838,7 +839,7 @@ static void keys_are_values_where_the_file_has_none(void **state) {
     assert_false(config_of(&(config_case){"llama", 3, {{0}}}).layers[1].values_are_keys);
 }
 
-/* What forward passes take from one trait and weights from another agrees in every row. */
+/* Forward passes use one trait, and loading weights uses another: in every row of the table they must agree. */
 static void rows_agree_with_themselves(void **state) {
     (void)state;
     for (size_t i = 0; i < family_count(); i++) {

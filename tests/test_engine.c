@@ -11,7 +11,7 @@
 
 /* -------------------------------------------------------------------------------------------- counting allocations */
 
-/* The test is linked with --wrap, where the linker has it. */
+/* The test is linked with --wrap if the linker has it. */
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t count, size_t n);
 void *__real_realloc(void *old, size_t n);
@@ -63,7 +63,7 @@ static cllm_span span_of(cllm_sequence *sequence, const int32_t *tokens, size_t 
 
 /* ----------------------------------------------------------------------------------------------------- refusals */
 
-/* One span that cannot be: nothing is evaluated, and each says its own reason. */
+/* If one span is impossible, nothing is evaluated, and each span says its own reason. */
 static void all_spans_are_checked_first(void **state) {
     (void)state;
     static const int32_t good[300] = {1, 2, 3}, bad[] = {1, 50};
@@ -87,7 +87,7 @@ static void all_spans_are_checked_first(void **state) {
     assert_error(cllm_eval(engine, spans, 0, &err), &err, CLLM_ERR_ARGUMENT, "no spans");
     assert_int_equal(cllm_engine_stats(engine).pages_held, 0);
 
-    /* pages: three for four sequences */
+    /* three pages for four sequences */
     for (size_t i = 0; i < 4; i++) spans[i] = span_of(s[i], good, 5, CLLM_WANT_NOTHING);
     assert_error(cllm_eval(engine, spans, 4, &err), &err, CLLM_ERR_MEMORY,
                  "5 tokens need 1 pages of 256 positions, but of the engine's 3 only 0 are left");
@@ -102,13 +102,13 @@ static void all_spans_are_checked_first(void **state) {
     assert_null(more);
     cllm_sequence_destroy(s[3]);
     assert_error(cllm_sequence_fork(s[0], 6, &more, &err), &err, CLLM_ERR_ARGUMENT, "only 5 were evaluated");
-    assert_ok(cllm_sequence_fork(s[0], 4, &more, &err), &err); /* which shares the page, */
+    assert_ok(cllm_sequence_fork(s[0], 4, &more, &err), &err); /* the fork shares the page, */
     assert_int_equal(cllm_engine_stats(engine).pages_held, 3);
-    spans[0] = span_of(more, good, 1, CLLM_WANT_NOTHING); /* and has none of its own to write to */
+    spans[0] = span_of(more, good, 1, CLLM_WANT_NOTHING); /* and no page is left for it to write to */
     assert_error(cllm_eval(engine, spans, 1, &err), &err, CLLM_ERR_MEMORY, "page");
     cllm_sequence_destroy(s[1]);
     assert_ok(cllm_eval(engine, spans, 1, &err), &err);
-    assert_int_equal(cllm_sequence_reuse(more, good, 3), 2); /* of its own, and the last is left */
+    assert_int_equal(cllm_sequence_reuse(more, good, 3), 2); /* of its own tokens; the last one is left to evaluate */
     assert_int_equal(cllm_sequence_length(more), 2);
     assert_int_equal(cllm_sequence_reuse(more, good, 0), 0);
     cllm_engine_destroy(engine);
@@ -116,7 +116,7 @@ static void all_spans_are_checked_first(void **state) {
     cllm_model_destroy(model);
 }
 
-/* Two sequences that share a page which is not full: the one that writes last needs no copy of it, in one call as in two. */
+/* Two sequences share a page that is not full. The one that writes last needs no copy of it, in one call as in two. */
 static void the_last_writer_of_a_page_keeps_it(void **state) {
     (void)state;
     static const int32_t tokens[300] = {1, 2, 3};
@@ -133,7 +133,7 @@ static void the_last_writer_of_a_page_keeps_it(void **state) {
         assert_int_equal(cllm_engine_stats(engine).pages_held, 1);
         cllm_span both[] = {span_of(s[0], tokens, 5, CLLM_WANT_LAST), span_of(s[2], tokens, 257, CLLM_WANT_LAST),
                             span_of(s[1], tokens, 5, CLLM_WANT_LAST)};
-        if (together) { /* what was refused needs no page either */
+        if (together) { /* a span that is refused needs no page */
             assert_error(cllm_eval(engine, both, 3, &err), &err, CLLM_ERR_CONTEXT_FULL, "257 tokens");
             assert_int_equal(both[2].status, CLLM_OK);
             both[1] = both[2];
@@ -151,7 +151,7 @@ static void the_last_writer_of_a_page_keeps_it(void **state) {
     cllm_model_destroy(model);
 }
 
-/* A token whose embedding is not a number spoils its own sequence alone. */
+/* A token whose embedding is not a number spoils only its own sequence. */
 static void a_span_that_fails_leaves_the_others(void **state) {
     (void)state;
     enum { BAD = 7 };
@@ -199,7 +199,7 @@ static bool stop_at(void *user, uint64_t done, uint64_t total) {
     return (double)done < *share * (double)total;
 }
 
-/* Wherever a call is stopped, all its spans say so, and none has a result. */
+/* Wherever a call is stopped, all its spans report it, and none has a result. */
 static void a_call_that_is_stopped_gives_nothing(void **state) {
     (void)state;
     static const int32_t tokens[40] = {1, 2, 3};
@@ -225,7 +225,8 @@ static void a_call_that_is_stopped_gives_nothing(void **state) {
     cllm_model_destroy(model);
 }
 
-/* Positions are given, so that a smaller context would free nothing: it is not capped, and what does not fit is refused. */
+/* If the number of positions is given, a smaller context would not save memory. So the context is not capped, and an
+ * engine that does not fit is refused. */
 static void given_positions_do_not_cap_the_context(void **state) {
     (void)state;
     cllm_model *model = tiny(1u << 30, 0);
@@ -250,7 +251,7 @@ static void given_positions_do_not_cap_the_context(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- embeddings */
 
-/* The last state through the output matrix gives the logits. */
+/* The output matrix times the last state gives the logits; embeddings are checked by that. */
 static void check_embeddings(const cllm_model *model, cllm_pooling pooling, bool raw, uint32_t n_batch) {
     enum { N = 23 };
     int32_t tokens[N];
@@ -279,7 +280,7 @@ static void check_embeddings(const cllm_model *model, cllm_pooling pooling, bool
         if (!raw) assert_true(fabs(sqrt(length) - 1) < 1e-5);
         for (uint32_t v = 0; v < n_vocab; v++)
             for (uint32_t i = 0; i < n_embd; i++) logits[v] += x[i] * output[v * n_embd + i];
-        for (size_t k = 0; k < N; k++) /* the rows that it is made of */
+        for (size_t k = 0; k < N; k++) /* the rows that the embedding is made of */
             for (uint32_t v = 0; v < n_vocab; v++)
                 if (pooling == CLLM_POOLING_MEAN || k == (pooling == CLLM_POOLING_NONE  ? row
                                                           : pooling == CLLM_POOLING_CLS ? 0
@@ -288,7 +289,7 @@ static void check_embeddings(const cllm_model *model, cllm_pooling pooling, bool
         for (uint32_t v = 0; v < n_vocab; v++) scale += (double)want[v] * (double)want[v];
         double own = 0;
         for (uint32_t v = 0; v < n_vocab; v++) own += (double)logits[v] * (double)logits[v];
-        if (!raw) /* its length was made 1: so is that of what is compared */
+        if (!raw) /* the embedding has length 1, so the expected value gets the same length */
             for (uint32_t v = 0; v < n_vocab; v++) logits[v] *= (float)sqrt(scale / own);
         assert_true(nmse(logits, want, n_vocab) < 1e-9);
         free(logits);
@@ -316,7 +317,7 @@ static void embeddings_are_the_last_state(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- prefix cache */
 
-/* A thousand and more random prompts over a small budget: it is kept, and nothing leaks. */
+/* More than a thousand random prompts with a small cache: it keeps to its size, and no page leaks. */
 static void a_small_cache_keeps_its_budget(void **state) {
     (void)state;
     enum { N_CTX = 600, BUDGET_PAGES = 5 };
@@ -332,10 +333,10 @@ static void a_small_cache_keeps_its_budget(void **state) {
     for (int i = 0; i < n_prompts; i++) {
         cllm_error err;
         size_t count = 1 + random_u64(&random) % (N_CTX - 1), kind = random_u64(&random) % 4;
-        uint64_t text = kind; /* which of some beginnings, */
+        uint64_t text = kind; /* one of a few beginnings, */
         const size_t same = random_u64(&random) % (count + 1);
         for (size_t k = 0; k < count; k++) {
-            if (k == same) text = random_u64(&random); /* and from where on it is like no other */
+            if (k == same) text = random_u64(&random); /* and from here on the text is unlike any other */
             prompt[k] = (int32_t)(random_u64(&text) % 50);
         }
         assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
@@ -361,7 +362,7 @@ static void a_small_cache_keeps_its_budget(void **state) {
     cllm_model_destroy(model);
 }
 
-/* What one sequence wrote is there for another at once, to the token, and while the first goes on. */
+/* What one sequence has written, another one finds at once, to the token, while the first continues. */
 static void a_prefix_is_found_while_it_is_in_use(void **state) {
     (void)state;
     int32_t tokens[600], other[600];
@@ -373,7 +374,7 @@ static void a_prefix_is_found_while_it_is_in_use(void **state) {
         model, (cllm_engine_options){.n_ctx = 600, .n_sequences = 3, .n_positions = 2400, .cache_bytes = 1 << 24}, s);
     cllm_span span = span_of(s[0], tokens, 400, CLLM_WANT_NOTHING);
     assert_ok(cllm_eval(engine, &span, 1, &err), &err);
-    assert_int_equal(cllm_sequence_reuse(s[1], tokens, 400), 399); /* the last is left to evaluate */
+    assert_int_equal(cllm_sequence_reuse(s[1], tokens, 400), 399); /* the last token is left to evaluate */
     other[350] = 1 + tokens[350] % 49;
     assert_int_equal(cllm_sequence_reuse(s[2], other, 600), 350);
     assert_int_equal(cllm_engine_stats(engine).pages_held, 2);
@@ -413,8 +414,8 @@ static void assert_pages_are_apart(const kv_pages *pages) {
     assert_int_equal(pages->pools[KV_WINDOWED].n_free + n_windowed, pages->pools[KV_WINDOWED].n_pages);
 }
 
-/* A sequence that goes back over the beginning of a page writes to a copy of what the cache keeps: of windowed parts too there is one
- * more for a moment. */
+/* A sequence that goes back over the beginning of a page writes to a copy, because the cache keeps the page. For a
+ * moment there is one windowed part more. */
 static void going_back_needs_no_windowed_part_too_many(void **state) {
     (void)state;
     enum { N_CTX = 2560, WINDOW = 300, BATCH = 64 };
@@ -448,7 +449,8 @@ static void going_back_needs_no_windowed_part_too_many(void **state) {
     cllm_model_destroy(model);
 }
 
-/* Of two pages that match, the cache gives one whose windowed part it still has, also if the other matches further. */
+/* Two cached pages match a text. The cache gives the one that still has its windowed part, even if the other matches
+ * further. */
 static void a_page_without_its_window_ends_no_prefix(void **state) {
     (void)state;
     enum { WINDOW = 64 };
@@ -468,9 +470,9 @@ static void a_page_without_its_window_ends_no_prefix(void **state) {
     assert_int_equal(cllm_sequence_reuse(s[0], a, 250), 249);
     assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
     kv_page_evict_windowed(&engine->pages, page);
-    assert_int_equal(cllm_sequence_reuse(s[0], a, 250), 200); /* of the other's page */
+    assert_int_equal(cllm_sequence_reuse(s[0], a, 250), 200); /* 200 tokens, from the other page */
 
-    /* also where the text goes on in more pages, which have nothing for this one */
+    /* also if the text continues in more pages, which cannot help this sequence */
     static int32_t c[1500];
     for (int i = 0; i < 1500; i++) c[i] = i < 250 ? a[i] : i % 49;
     assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
@@ -486,7 +488,7 @@ static void a_page_without_its_window_ends_no_prefix(void **state) {
 
 /* ------------------------------------------------------------------------------------------------------- memory */
 
-/* A window of 1024, at 32,000 positions: that, a batch, and two pages. */
+/* With a window of 1024 and 32,000 positions, windowed layers hold the window, a batch and two pages. */
 static void windowed_layers_hold_their_window(void **state) {
     (void)state;
     enum { N_CTX = 32000, WINDOW = 1024, BATCH = 128 };
@@ -506,7 +508,7 @@ static void windowed_layers_hold_their_window(void **state) {
     }
     print_message("# %u windowed pages held at most, %u planned\n", most, engine->pages.pools[KV_WINDOWED].n_pages);
     assert_true(engine->pages.pools[KV_WINDOWED].n_pages * KV_CHUNK <= WINDOW + BATCH + 2 * KV_CHUNK);
-    /* what is near the end can be gone on from; of what is further back they have dropped too much */
+    /* a text can be continued near its end; further back, windowed layers have dropped too much */
     assert_int_equal(cllm_sequence_reuse(s[0], tokens, N_CTX - 10), N_CTX - 11);
     tokens[WINDOW]++;
     assert_int_equal(cllm_sequence_reuse(s[0], tokens, N_CTX), 0);

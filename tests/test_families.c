@@ -20,7 +20,7 @@
 enum {
     MOST_TOKENS = 128,
     MOST_FAMILIES = 128,
-    N_CTX = 4096 /* of the reference, unless the model cannot have as many */
+    N_CTX = 4096 /* the reference's context, unless the model's context is smaller */
 };
 
 enum { MOST_FOLDERS = 2 };
@@ -34,7 +34,7 @@ static struct {
 
 typedef struct family {
     char name[64];
-    double peer_nmse; /* of the reference itself, against exact arithmetic */
+    double peer_nmse; /* error of the reference against exact arithmetic */
     size_t folder;
 } family;
 
@@ -63,7 +63,7 @@ typedef struct run {
 
 /* Returns [n_tokens][n_vocab]; release with free(). */
 static float *logits_of(const cllm_model *model, run how) {
-    const bool learned = cllm_gguf_find_tensor(cllm_model_gguf(model), "position_embd.weight"); /* positions */
+    const bool learned = cllm_gguf_find_tensor(cllm_model_gguf(model), "position_embd.weight"); /* learned positions */
     const cllm_engine_options options = {.n_ctx = learned ? 0 : N_CTX,
                                          .n_batch = how.n_batch,
                                          .n_threads = how.n_threads,
@@ -80,7 +80,7 @@ static float *logits_of(const cllm_model *model, run how) {
     return rows;
 }
 
-/* The same of a model for embeddings: [n_tokens][n_embd_out], or one row, of which the file says how it is made. */
+/* The same for a model that makes embeddings: [n_tokens][n_embd_out], or one row; the file says how it is made. */
 static float *embeddings_of(const cllm_model *model, cllm_pooling pooling, run how) {
     const cllm_engine_options options = {.n_batch = how.n_batch,
                                          .n_threads = how.n_threads,
@@ -105,7 +105,7 @@ static float *embeddings_of(const cllm_model *model, cllm_pooling pooling, run h
     return rows;
 }
 
-/* Logits, or of an encoder embeddings, of each token. n: out, of all of them. */
+/* Logits of each token; from an encoder, embeddings. n: out, the number of all values. */
 static float *rows_of(const cllm_model *model, run how, size_t *n) {
     const cllm_model_info *info = cllm_model_get_info(model);
     *n = reference.n_tokens * (info->is_encoder ? info->n_embd_out : info->n_vocab);
@@ -118,8 +118,9 @@ static double number_of(const cllm_gguf *gguf, const char *key) {
     return value->type == CLLM_FLOAT32 ? value->f : (double)value->u;
 }
 
-/* The authors of gpt-oss do not round the ends of YaRN's ramp, and llama.cpp, of which the logits are, does: the beta whose
- * pair is the rounded one. (Where the ramp begins both agree: at the first pair.) */
+/* The authors of gpt-oss do not round the ends of YaRN's ramp, but llama.cpp, which made the reference logits, does.
+ * This returns the beta that puts the end of the ramp at the rounded pair. (At the beginning of the ramp both agree: it
+ * is the first pair.) */
 static double rounded_beta_slow(const family *of) {
     cllm_gguf *gguf;
     cllm_error err;
@@ -135,7 +136,7 @@ static double rounded_beta_slow(const family *of) {
     return turns * exp(-ceil(end) * per_pair);
 }
 
-/* And of mistral4 llama.cpp takes YaRN's usual betas, whatever the file says. */
+/* For mistral4, llama.cpp uses YaRN's usual betas, whatever the file says. So load() does, too. */
 static cllm_model *load(const family *of, bool repack) {
     const bool rounds = strncmp(of->name, "gpt-oss", 7) == 0, usual = strcmp(of->name, "mistral4") == 0;
     const cllm_metadata overrides[] = {
@@ -152,7 +153,7 @@ static cllm_model *load(const family *of, bool repack) {
     return model;
 }
 
-/* Is the architecture refused by name? Then there is nothing to test yet. */
+/* True if the architecture is refused by name. Then there is nothing to test yet. */
 static bool is_unknown(const family *of) {
     cllm_model *model = NULL;
     cllm_error err;
@@ -161,7 +162,8 @@ static bool is_unknown(const family *of) {
     return status == CLLM_ERR_UNSUPPORTED && strcmp(err.name, "general.architecture") == 0;
 }
 
-/* The reference rounds the activations of MXFP4 matrices to 8 bits, and so do we: then each is that far from exact. */
+/* The reference rounds the activations of MXFP4 matrices to 8 bits, and so do we. Each is therefore this far from
+ * exact. */
 static void agrees(void **state) {
     const family *of = *state;
     if (is_unknown(of)) skip();
@@ -186,7 +188,7 @@ static void agrees(void **state) {
     cllm_model_destroy(model);
 }
 
-/* The embedding of the whole text, of which the reference is of length 1. */
+/* The embedding of the whole text; that of the reference has length 1. */
 static void pools(void **state) {
     const family *of = *state;
     if (is_unknown(of)) skip();
@@ -253,7 +255,7 @@ static unsigned char *to_q8_0(const uint16_t *values, size_t n) {
     return blocks;
 }
 
-/* All keys of a file but those of its tokenizer. */
+/* Copies all keys of a file except those of its tokenizer. */
 static void copy_keys(gguf_builder *g, const cllm_gguf *gguf) {
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
         const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
@@ -261,7 +263,7 @@ static void copy_keys(gguf_builder *g, const cllm_gguf *gguf) {
     }
 }
 
-/* The file with its F16 matrices as Q8_0, and without its tokenizer. */
+/* Writes the file with its F16 matrices as Q8_0, and without its tokenizer. */
 static const char *write_quantized(const cllm_gguf *gguf) {
     enum { Q8_0 = 8, F16 = 1 };
     gguf_builder g;
@@ -279,8 +281,9 @@ static const char *write_quantized(const cllm_gguf *gguf) {
     return builder_write(&g, "quantized.gguf");
 }
 
-/* Vectors that meet such matrices are quantized too: every step must leave them so. The fast paths are then close to the scalar one, which
- * quantizes none, but for mixtures: these may choose other experts. */
+/* The fast paths quantize the vectors that are multiplied with such matrices, and the bits must still be the same. The
+ * results must be close to the scalar path's, which quantizes no vectors. The limit is wide, because mixtures may
+ * choose other experts. */
 static void same_bits_quantized(void **state) {
     const family *of = *state;
     if (is_unknown(of)) skip();
@@ -358,7 +361,8 @@ static void full_contexts_share_a_batch(void **state) {
 
 /* ------------------------------------------------------------------------------------------- encoders */
 
-/* Texts shorter and longer than a batch and a page, alone and all in one call: the same bits. No sequence keeps anything. */
+/* Texts shorter and longer than a batch and a page, alone and all in one call: the same bits. Afterwards no sequence
+ * holds any page. */
 static void embeds_in_company(void **state) {
     enum { N_TEXTS = 7, LONGEST = 600, N_BATCH = 64 };
     static const size_t counts[N_TEXTS] = {5, 1, 600, 17, 64, 65, 300};
@@ -436,7 +440,7 @@ static void encoders_only_embed(void **state) {
     assert_ok(cllm_eval(engine, &span, 1, &err), &err);
     span.count = n_ctx;
     assert_ok(cllm_eval(engine, &span, 1, &err), &err);
-    for (double share = 0; share < 0.45; share += 0.09) { /* stopped in the middle, it holds nothing */
+    for (double share = 0; share < 0.45; share += 0.09) { /* stopped in the middle, it holds no page */
         cllm_engine_set_progress(engine, stop_after, &share);
         assert_error(cllm_eval(engine, &span, 1, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
         assert_int_equal(cllm_engine_stats(engine).pages_held, 0);
@@ -456,7 +460,8 @@ static void encoders_only_embed(void **state) {
 enum { RANK_EMBD = 64, RANK_SCORES = 3 };
 static float rank_dense[RANK_EMBD][RANK_EMBD], rank_dense_bias[RANK_EMBD], rank_output[RANK_SCORES][RANK_EMBD];
 
-/* The model with another pooling_type, its keys for the tokenizer left out, and a classifier of labels a, b and c. */
+/* Writes the model with another pooling_type, without the tokenizer's keys, and with a classifier of labels a, b and
+ * c. */
 static const char *write_classifier(const cllm_gguf *gguf, const char *architecture, bool dense) {
     static const char *const labels[RANK_SCORES] = {"a", "b", "c"};
     char key[128];
@@ -487,7 +492,8 @@ static const char *write_classifier(const cllm_gguf *gguf, const char *architect
     return builder_write(&g, "rank.gguf");
 }
 
-/* A score for each label: of bert's first row, through a dense layer and tanh; of qwen3's last, whose scores are shares. */
+/* A score for each label: bert computes it from the first row, through a dense layer and tanh; qwen3 from the last row,
+ * and its scores are shares. */
 static void classifiers_give_scores(void **state) {
     (void)state;
     if (reference.n_folders < 2) skip();
@@ -527,7 +533,7 @@ static void classifiers_give_scores(void **state) {
 
 /* ------------------------------------------------------------------------------------------- sliding windows */
 
-/* What is known of the layers of the reference's models that have windows. */
+/* The layers of the reference models that have windows. */
 static const struct {
     const char *name;
     uint32_t window, n_windowed, n_full;
@@ -568,7 +574,7 @@ static void windows_hold_a_batch_and_two_pages_more_than_they_see(void **state) 
     }
 }
 
-/* Contexts of several pages, which are longer than the windows. */
+/* Contexts of several pages, longer than the windows. */
 static void windows_share_a_batch(void **state) {
     (void)state;
     if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
@@ -579,7 +585,8 @@ static void windows_share_a_batch(void **state) {
     }
 }
 
-/* Where all layers have such windows, a token at the begin of one is like the text's first, for RoPE knows distances only. */
+/* If all layers have such windows, a token at the beginning of a window is like the first token of a text, because RoPE
+ * depends only on distances. */
 static void windows_may_stand_one_after_another(void **state) {
     (void)state;
     enum { WINDOW = 32 };
@@ -638,12 +645,13 @@ static bool stop_soon(void *user, uint64_t done, uint64_t total) {
     return done < *(uint64_t *)user;
 }
 
-/* A short way back is still there; a long one is refused, from the start it goes on, and so it does after an evaluation that was
- * cancelled. */
+/* Going back a short way works, and a long way is refused. Starting again from 0 works, also after an evaluation that
+ * was cancelled. */
 static void windows_go_back_as_far_as_they_can(void **state) {
     (void)state;
-    /* Less the batch of 16, 542, whose window of 32 begins at 511, in the second page; with the last 14 tokens alone it would begin
-     * in the third. 287 sees 256 and on. */
+    /* The last batch of 16 begins at 558 - 16 = 542. The window of 32 at 542 begins at 511, in the second page. This
+     * page, positions 256 and on, is kept. 287 is the first position whose window begins there. (With a last batch of
+     * 14 tokens, the window would begin in the third page.) */
     enum { LONG = 558, FURTHEST = 287 };
     if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
     cllm_model *model = load_named("gemma2");
@@ -673,7 +681,7 @@ static void windows_go_back_as_far_as_they_can(void **state) {
     assert_ok(solo_eval(session, tokens, 20, &got, &err), &err);
     assert_memory_equal(got, want + 19 * n_vocab, row);
 
-    for (uint64_t stop = 5; stop <= 205; stop += 200) { /* the length is that of the batches that were whole */
+    for (uint64_t stop = 5; stop <= 205; stop += 200) { /* only whole batches count for the length */
         stop_at = stop * n_layers;
         const uint32_t length = solo_length(session);
         assert_error(solo_eval(session, tokens + length, LONG - length, &got, &err), &err, CLLM_ERR_CANCELLED, "");
@@ -704,7 +712,8 @@ static void embedded_positions_end_the_context(void **state) {
 
 /* ------------------------------------------------------------------------------------------- an older form */
 
-/* The file with attn_k_b and attn_v_b as one tensor, attn_kv_b, and the keys that went with that; the two beside it, or not. */
+/* Writes the file with attn_k_b and attn_v_b as one tensor, attn_kv_b, and with the keys of that older form;
+ * and_halves: with the two tensors, too. */
 static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves) {
     enum { HEADS = 4, PLAIN = 32, VALUE = 32, RANK = 64 };
     gguf_builder g;
@@ -770,7 +779,8 @@ static void latent_keys_and_values_may_be_one_tensor(void **state) {
 
 /* ------------------------------------------------------------------------------------------- damaged tensors */
 
-/* The file without its tokenizer, and with a tensor of ones, of this shape, under a name that it may have already. */
+/* Writes the file without its tokenizer, and with a tensor of ones that has this shape and name. It replaces a tensor
+ * of the same name. */
 static const char *write_changed(const cllm_gguf *gguf, const char *name, uint64_t n_columns, uint64_t n_rows) {
     const uint64_t shape[] = {n_columns, n_rows};
     const size_t n = (size_t)(n_columns * n_rows);
@@ -790,7 +800,7 @@ static const char *write_changed(const cllm_gguf *gguf, const char *name, uint64
     return builder_write(&g, "changed.gguf");
 }
 
-/* Tensors that have the shapes of the keys, and yet do not fit each other. */
+/* Each tensor has the shape that the keys ask for, but the tensors do not fit each other. */
 static void lengths_fit_each_other(void **state) {
     (void)state;
     if (reference.n_folders < 2) skip();
@@ -801,7 +811,7 @@ static void lengths_fit_each_other(void **state) {
         int64_t values[2];
         const char *message; /* NULL: it loads */
     } cases[] = {
-        /* a layer without attn_v, whose 4 heads attend to values that are keys of 32 */
+        /* a layer without attn_v: its 4 heads use the keys, of 32 elements, as values */
         {"gemma4", "blk.2.attn_output.weight", 128, 64, {".attention.value_length"}, {32}, NULL},
         {"gemma4",
          "blk.2.attn_output.weight",
@@ -810,7 +820,8 @@ static void lengths_fit_each_other(void **state) {
          {".attention.value_length"},
          {16},
          "blk.2.attn_v.weight: missing, and keys of 32 elements cannot be the values of 16"},
-        /* layers without windows turn half of a head's 16 elements, and their factors are the first of the others' */
+        /* layers without windows rotate half of a head's 16 elements; they use the first of the factors that the others
+         * use */
         {"step35", "rope_freqs.weight", 4, 1, {".rope.dimension_count_swa"}, {8}, NULL},
         {"step35",
          "rope_freqs.weight",
@@ -819,7 +830,7 @@ static void lengths_fit_each_other(void **state) {
          {".rope.dimension_count_swa"},
          {4},
          "rope_freqs.weight: 2 factors for 4 rotated pairs"},
-        /* layers with windows have the factors of the others */
+        /* layers with windows use the same factors as the others */
         {"cohere2", "rope_freqs.weight", 4, 1, {".rope.dimension_count", ".rope.dimension_count_swa"}, {8, 8}, NULL},
         {"cohere2",
          "rope_freqs.weight",
@@ -861,7 +872,7 @@ static unsigned char *entry_of(unsigned char *bytes, size_t n_bytes, const char 
     return NULL;
 }
 
-/* Loading these bytes must fail with a message that holds both texts. */
+/* Loading these bytes must fail, and the message must contain both texts. */
 static void assert_refused(const char *path, const unsigned char *bytes, size_t n_bytes, const char *name,
                            const char *why) {
     FILE *file = fopen(path, "wb");
@@ -875,7 +886,7 @@ static void assert_refused(const char *path, const unsigned char *bytes, size_t 
         fail_msg("%s should be refused with \"%s\": %s", name, why, status == CLLM_OK ? "it loads" : err.message);
 }
 
-/* Is the tensor, of this family, one that a file may have or not? Under another name it is then unknown. */
+/* True if a file of this family may lack the tensor. Under another name the tensor is then unknown. */
 static bool is_optional(const char *tensor, const char *family_name) {
     static const struct {
         const char *family, *tensor;
@@ -924,7 +935,8 @@ static bool is_optional(const char *tensor, const char *family_name) {
     return output;
 }
 
-/* Some files have keys and values of layers that read those of others, and what the values of layer 0 would take of themselves. */
+/* Some layers read the keys and values of others, but files still have tensors for their own. In layer 0, rwkv7 files
+ * have tensors that would mix its values with themselves. Nothing reads these tensors. */
 static bool is_not_read(const char *tensor, unsigned layer, const char *family_name) {
     const bool shares = strcmp(family_name, "gemma3n") == 0 && layer >= 20;
     const bool first = strcmp(family_name, "rwkv7") == 0 && layer == 0;
@@ -932,7 +944,7 @@ static bool is_not_read(const char *tensor, unsigned layer, const char *family_n
            (shares && (strstr(tensor, ".attn_k") || strstr(tensor, ".attn_v")));
 }
 
-/* Each tensor in turn under another name, and of another shape: the message names it. */
+/* Each tensor in turn gets another name, and then another shape. The message must name it. */
 static void each_tensor_is_asked_for(void **state) {
     const family *of = *state;
     if (is_unknown(of)) skip();
@@ -950,7 +962,7 @@ static void each_tensor_is_asked_for(void **state) {
         unsigned layer;
         if (sscanf(tensor->name, "blk.%u.", &layer) == 1 &&
             (layer >= cllm_model_get_info(model)->n_layers || is_not_read(tensor->name, layer, of->name)))
-            continue; /* it only drafts, for example */
+            continue; /* for example, the tensor is only for drafts */
         unsigned char *entry = entry_of(bytes, n_bytes, tensor->name);
         const size_t length = strlen(tensor->name);
         char renamed[128];
@@ -962,7 +974,7 @@ static void each_tensor_is_asked_for(void **state) {
         else if (strcmp(tensor->name, "dense_2.weight") == 0)
             assert_refused(path, bytes, n_bytes, "dense_3_feat_in", "elements that come before it");
         else if (strcmp(of->name, "jina-bert-v2") == 0 && strstr(tensor->name, "ffn_gate."))
-            assert_refused(path, bytes, n_bytes, "ffn_up.weight", "the model needs"); /* which then has both */
+            assert_refused(path, bytes, n_bytes, "ffn_up.weight", "the model needs"); /* then ffn_up needs both */
         else
             assert_refused(path, bytes, n_bytes, strstr(tensor->name, "gate_up") ? "ffn_gate_exps" : tensor->name,
                            "does not have this tensor");
@@ -977,7 +989,7 @@ static void each_tensor_is_asked_for(void **state) {
         else
             shape[0] *= 2, shape[1] /= 2;
         memcpy(dims, shape, tensor->n_dims == 1 ? 8 : 16);
-        const bool blocks = tensor->type > 1; /* whose rows cannot have any length */
+        const bool blocks = tensor->type > 1; /* rows of blocks cannot have any length */
         if (!blocks) assert_refused(path, bytes, n_bytes, tensor->name, "the model needs");
         memcpy(dims, tensor->shape, tensor->n_dims == 1 ? 8 : 16);
     }

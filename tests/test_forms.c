@@ -12,7 +12,8 @@
 
 enum { N_TOKENS = 24, N_VOCAB = 50, N_EMBD = 64, N_FF = 32, N_EXPERTS = 3 };
 
-/* n random floats that follow from the name; first: elements to leave out, so that a part has the whole's. */
+/* Returns n random floats that depend only on the name. first: how many to skip, so that a part gets the same numbers
+ * as in the whole. */
 static float *values_of(const char *seed, size_t first, size_t n, bool of_norm) {
     uint64_t random = 1;
     float *values = malloc(n * sizeof *values);
@@ -33,10 +34,10 @@ static void put(gguf_builder *g, const char *seed, const char *name, uint32_t n_
 }
 
 typedef struct form {
-    bool apart;      /* experts in tensors of their own */
-    bool fused;      /* gate and up of all experts in one tensor */
-    bool incomplete; /* the last of them is missing, or the biases of fused ones */
-    bool ollama;     /* the names of ollama, where there are sinks: of gpt-oss */
+    bool apart;      /* each expert has tensors of its own */
+    bool fused;      /* gate and up of all experts are in one tensor */
+    bool incomplete; /* the last expert is missing, or the biases of the fused tensor */
+    bool ollama;     /* the names that ollama gives to gpt-oss, for its sinks */
     bool oss;
     bool images;
 } form;
@@ -51,7 +52,7 @@ static void put_experts(gguf_builder *g, const form *f, uint32_t layer, const ch
         put(g, seed, name, 3, shape, 0);
     }
     for (uint32_t i = 0; f->apart && i + f->incomplete < N_EXPERTS; i++) {
-        const uint32_t expert = (i + 2) % N_EXPERTS; /* in any order */
+        const uint32_t expert = (i + 2) % N_EXPERTS; /* the order does not matter */
         snprintf(name, sizeof name, "blk.%u.ffn_%s.%u.weight", layer, kind, expert);
         put(g, seed, name, 2, shape, (size_t)(expert * n_in * n_out));
     }
@@ -59,7 +60,7 @@ static void put_experts(gguf_builder *g, const form *f, uint32_t layer, const ch
     if (f->oss) put(g, name, name, 2, shape + 1, 0);
 }
 
-/* Of each expert the rows of gate, then those of up. length: of a row */
+/* Each expert has its rows of gate, then its rows of up. length: of a row */
 static void put_fused(gguf_builder *g, uint32_t layer, const char *part, const char *gate, const char *up,
                       size_t length) {
     const size_t n = N_FF * length;

@@ -19,7 +19,7 @@ static cllm_model *load(const char *path) {
 
 enum { MOST_TOKENS = 512, MOST_BYTES = 8192 };
 
-/* What all events of a generation said together. */
+/* All events of a generation together. */
 typedef struct outcome {
     int32_t tokens[MOST_TOKENS];
     size_t n_tokens, n_events;
@@ -60,7 +60,7 @@ static outcome run(solo *s, const int32_t *prompt, size_t count, const cllm_gene
         add_event(&o, &event);
     }
     assert_false(cllm_generation_wants(g, most, &span));
-    if (o.n_tokens > 0) /* all but the last token drawn */
+    if (o.n_tokens > 0) /* all drawn tokens except the last */
         assert_int_equal(solo_length(s), count + o.n_tokens - 1);
     cllm_generation_destroy(g);
     return o;
@@ -107,7 +107,7 @@ static void close_demo(demo *d) {
     cllm_model_destroy(d->model);
 }
 
-/* The loop that a generation takes the place of. */
+/* Compares a generation with the plain loop that it replaces. */
 static void tokens_and_text_are_those_of_a_plain_loop(void **state) {
     (void)state;
     demo d = open_demo("The answer is", 512);
@@ -136,7 +136,7 @@ static void tokens_and_text_are_those_of_a_plain_loop(void **state) {
         if (want.n_tokens == 300) want.end = CLLM_END_LENGTH;
         const cllm_generation_options options = {.sampler = temperature ? b : NULL, .n_most = 300};
         for (size_t most = 1; most < 20; most += 4) {
-            if (most > 1 && temperature) break; /* the sampler goes on */
+            if (most > 1 && temperature) break; /* a sampler would continue its random numbers */
             const outcome got = run_anew(d.s, d.prompt, d.count, &options, most);
             assert_same_outcome(&got, &want, "a plain loop");
             assert_int_equal(got.n_events, want.n_tokens + (d.count + most - 1) / most - 1);
@@ -165,7 +165,7 @@ static void a_text_ends_where_it_should(void **state) {
     outcome got = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
     assert_int_equal(got.end, CLLM_END_LENGTH);
 
-    size_t first = 0; /* where the seventh token comes for the first time */
+    size_t first = 0; /* the first place where the seventh token occurs */
     while (all.tokens[first] != all.tokens[6]) first++;
     const int32_t ends[] = {-5, all.tokens[6]};
     options = (cllm_generation_options){.end_tokens = ends, .n_end_tokens = 2};
@@ -173,11 +173,12 @@ static void a_text_ends_where_it_should(void **state) {
     assert_int_equal(got.end, CLLM_END_TOKEN);
     assert_int_equal(got.n_tokens, first + 1);
     assert_int_equal(got.tokens[first], all.tokens[6]);
-    assert_memory_equal(got.text, all.text, got.length); /* without the end token's */
+    assert_memory_equal(got.text, all.text, got.length); /* without the text of the end token */
     close_demo(&d);
 }
 
-/* Each piece of the text as a stop string, and some that overlap: the text before the first that comes, nothing of it, nothing twice. */
+/* Each piece of the text as a stop string, and some that overlap. The text must end before the first one that occurs,
+ * with nothing missing and nothing twice. */
 static void stop_strings_end_the_text_before_them(void **state) {
     (void)state;
     demo d = open_demo("The answer is", 512);
@@ -196,7 +197,7 @@ static void stop_strings_end_the_text_before_them(void **state) {
             while (memcmp(all.text + begin, all.text + at, n) != 0) begin++;
             const size_t end = begin + n;
             if (end < best_end ||
-                (end == best_end && begin < best)) { /* the one that is complete first; of equals the longest */
+                (end == best_end && begin < best)) { /* the stop string that is complete first; of those, the longest */
                 best = begin;
                 best_end = end;
             }
@@ -207,7 +208,7 @@ static void stop_strings_end_the_text_before_them(void **state) {
         assert_memory_equal(got.text, all.text, best);
         assert_memory_equal(strings[got.stop_string].data, all.text + best, strings[got.stop_string].length);
     }
-    /* one that never comes is held back and given in the end */
+    /* text that might begin a stop string is held back, and given at the end */
     const cllm_string nearly = {"a friendly shoemaker named Anna who lives", 41};
     options.stop_strings = &nearly;
     options.n_stop_strings = 1;
@@ -225,7 +226,7 @@ static void stop_strings_end_the_text_before_them(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ characters */
 
-/* Masks make the model say what is wanted. */
+/* Masks force the model to say this text. */
 typedef struct script {
     const int32_t *tokens; /* [count] */
     size_t n_prompt, count;
@@ -238,12 +239,13 @@ static void allow_script(void *user, const int32_t *tokens, size_t count, uint32
     mask[token / 32] |= 1u << token % 32;
 }
 
-/* A text whose characters come byte by byte: each event gives whole ones, and in the end nothing is lost. */
+/* The characters of the text come byte by byte. Each event gives whole characters, and at the end nothing is
+ * missing. */
 static void events_give_whole_characters(void **state) {
     (void)state;
     demo d = open_demo("The answer is", 512);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(d.model);
-    static const char said[] = "na\xC3\xAFve \xE2\x82\xAC\xF0\x9F\x98\x80 \xF0\x9F"; /* and half a character */
+    static const char said[] = "na\xC3\xAFve \xE2\x82\xAC\xF0\x9F\x98\x80 \xF0\x9F"; /* it ends with half a character */
     int32_t *tokens;
     cllm_error err;
     script s = {.n_prompt = d.count};
@@ -264,7 +266,7 @@ static void events_give_whole_characters(void **state) {
         memcpy(text + length, event.text.data, event.text.length);
         length += event.text.length;
         if (event.end == CLLM_END_NONE) assert_true(length == 0 || (text[length - 1] & 0xC0) != 0xC0);
-        size_t n_due = 0, n_follow = 0; /* bytes that are due after those that lead a character, and that follow */
+        size_t n_due = 0, n_follow = 0; /* bytes that the first bytes of characters ask for, and bytes that follow */
         for (size_t i = 0; event.end == CLLM_END_NONE && i < length; i++) {
             const unsigned char b = (unsigned char)text[i];
             n_due += b >= 0xF0 ? 3 : b >= 0xE0 ? 2 : b >= 0xC0;
@@ -272,7 +274,7 @@ static void events_give_whole_characters(void **state) {
         }
         assert_int_equal(n_due, n_follow);
     }
-    const size_t space = text[0] == ' '; /* SentencePiece puts one before a text */
+    const size_t space = text[0] == ' '; /* SentencePiece puts a space before a text */
     assert_int_equal(length - space, strlen(said));
     assert_memory_equal(text + space, said, strlen(said));
     cllm_generation_destroy(g);
@@ -325,7 +327,7 @@ static void what_cannot_be_is_refused(void **state) {
                  "the sampler is for");
     cllm_sampler_destroy(other);
 
-    /* a call that evaluated nothing gives nothing; what was wanted still is */
+    /* a call that evaluated nothing gives nothing; the same span is still wanted */
     assert_ok(cllm_generation_create(d.s->sequence, tokens, 3, NULL, &g, &err), &err);
     assert_true(cllm_generation_wants(g, 9, &span));
     cllm_span refused[] = {span, {.sequence = NULL, .tokens = tokens, .count = 1}};
@@ -343,7 +345,7 @@ static void what_cannot_be_is_refused(void **state) {
     assert_error(cllm_generation_take(g, &refused[0], &event, &err), &err, CLLM_ERR_ARGUMENT, "not evaluated");
     cllm_generation_destroy(g);
 
-    /* nor does one that was never asked for, or was taken before */
+    /* and a span that was never asked for, or was taken already, gives nothing */
     assert_ok(cllm_generation_create(d.s->sequence, tokens, 3, NULL, &g, &err), &err);
     const cllm_span nothing = {.next = 0};
     assert_error(cllm_generation_take(g, &nothing, &event, &err), &err, CLLM_ERR_ARGUMENT, "not evaluated");
@@ -358,7 +360,7 @@ static void what_cannot_be_is_refused(void **state) {
     cllm_generation_destroy(g);
     assert_ok(solo_truncate(d.s, 2, &err), &err);
 
-    /* a prompt that fills the context has ended */
+    /* a prompt that fills the context ends the generation */
     const int32_t full[20] = {1, 2, 3};
     assert_ok(cllm_generation_create(d.s->sequence, full, 20, NULL, &g, &err), &err);
     assert_false(cllm_generation_wants(g, 9, &span));
@@ -372,7 +374,7 @@ static void what_cannot_be_is_refused(void **state) {
     assert_error(cllm_generation_take(g, &span, &event, &err), &err, CLLM_ERR_ARGUMENT, "allows no token");
     cllm_generation_destroy(g);
 
-    /* a call that was cancelled ends it; what was drawn before is there */
+    /* a call that is cancelled ends the generation; what was drawn before stays */
     int patience = 60;
     assert_ok(solo_truncate(d.s, 0, &err), &err);
     cllm_engine_set_progress(d.s->engine, stop_soon, &patience);
@@ -433,7 +435,7 @@ typedef struct drafted {
     cllm_engine *small_engine;
 } drafted;
 
-/* At one temperature: without drafts, with those of the text, of the small model, and of both. */
+/* At one temperature: without drafts, with drafts from the text, from the small model, and from both. */
 static void check_drafts(const drafted *d, const int32_t *prompt, size_t count, float temperature, uint64_t seed) {
     outcome want = {.end = CLLM_END_NONE};
     for (int kind = 0; kind < 4; kind++) {
@@ -480,7 +482,7 @@ static void drafts_leave_the_text_as_it_is(void **state) {
     cllm_model_destroy(d.small);
 }
 
-/* Another sequence holds all pages that are left, until the last token needs one: a draft needs none before that. */
+/* Another sequence holds all remaining pages until the last token needs one. Drafts need none before. */
 static void a_text_goes_on_where_a_draft_has_no_room(void **state) {
     (void)state;
     enum { N_PROMPT = 250, N_MOST = 40 };
@@ -495,7 +497,7 @@ static void a_text_goes_on_where_a_draft_has_no_room(void **state) {
     for (int i = 0; i < 2; i++) assert_ok(cllm_sequence_create(engine, &s[i], &err), &err);
     cllm_span other = {.sequence = s[1], .tokens = prompt, .count = 1};
     assert_ok(cllm_eval(engine, &other, 1, &err), &err);
-    solo *small; /* the same model: all its drafts are kept */
+    solo *small; /* the same model, so all its drafts are accepted */
     assert_ok(solo_create(model, NULL, &small, &err), &err);
     const cllm_generation_options drafts = {.n_most = N_MOST, .draft_sequence = small->sequence};
     cllm_generation *g;
@@ -517,7 +519,7 @@ static void a_text_goes_on_where_a_draft_has_no_room(void **state) {
     cllm_model_destroy(model);
 }
 
-/* A model whose logits are not finite: whoever draws, it is said, and the token can be wanted again. */
+/* A model whose logits are not finite: the error is reported, whoever draws, and the token can be wanted again. */
 static void what_is_not_finite_is_taken_back(void **state) {
     (void)state;
     tiny_model m = tiny_model_default();
@@ -557,7 +559,7 @@ static bool never(void *user, uint64_t done, uint64_t total) {
     return false;
 }
 
-/* A small model that fails once is asked no more, and the text is what it is. */
+/* If the small model fails once, it is not asked again, and the text stays the same. */
 static void a_draft_that_fails_is_no_more_asked(void **state) {
     (void)state;
     demo d = open_demo("The answer is", 200);
@@ -600,7 +602,7 @@ typedef struct by_hand {
     size_t n_prompt;
 } by_hand;
 
-/* The grammar by a matcher that reads all anew. */
+/* Fills the mask of the grammar with a new matcher, which reads all tokens again. */
 static void allow_by_hand(void *user, const int32_t *tokens, size_t count, uint32_t *mask) {
     const by_hand *b = user;
     cllm_matcher *matcher;
@@ -625,7 +627,7 @@ static const char person[] =
     "\"age of the person\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 150}}, \"required\": "
     "[\"name of the person\", \"age of the person\"], \"additionalProperties\": false}";
 
-/* Its drafts, which are always tried, change nothing either. */
+/* A grammar's drafts, which are always tried, do not change the text either. */
 static void a_grammar_is_that_of_a_mask_made_by_hand(void **state) {
     (void)state;
     demo d = open_demo("Tell me of a person:", 512);
@@ -658,7 +660,7 @@ static void a_grammar_is_that_of_a_mask_made_by_hand(void **state) {
     close_demo(&d);
 }
 
-/* In the preamble anything may be said, up to its end; then white space, and the grammar. */
+/* The preamble may say anything up to its end; then come white space and the grammar. */
 static void a_grammar_begins_after_the_reasoning(void **state) {
     (void)state;
     demo d = open_demo("Once upon a time", 1024);
@@ -689,7 +691,7 @@ static void a_grammar_begins_after_the_reasoning(void **state) {
         n_opened += begins;
         n_at_once += !begins;
         const char *rest = begins ? closed + 1 : got.text;
-        while (begins && *rest && *rest != '[') rest++; /* the end of the token that closed it, and white space */
+        while (begins && *rest && *rest != '[') rest++; /* the rest of the closing token, and white space */
         bool empty = true;
         for (const char *at = rest; *at; at++) empty &= strchr("[] \t\r\nnul,", *at) != NULL;
         if (got.end == CLLM_END_GRAMMAR && (!empty || *rest != '[' || got.text[got.length - 1] != ']'))

@@ -17,7 +17,7 @@
 
 /* ------------------------------------------------------------------------------------- building by hand */
 
-/* What the builder has no function for: the caller appends the value to g->metadata. */
+/* For values that the builder has no function for: the caller appends the value to g->metadata. */
 static void put_key(gguf_builder *g, const char *key, cllm_value_type type) {
     buffer_put_string(&g->metadata, key);
     buffer_put_u32(&g->metadata, type);
@@ -53,7 +53,8 @@ static char *repeat(char letter, size_t n) {
     return text;
 }
 
-/* An open file and the bytes it borrows, in a block of their exact size so that a sanitizer sees a step beyond. */
+/* An open file and the bytes that it borrows. Their block has the exact size, so that a sanitizer sees a read beyond
+ * it. */
 typedef struct built {
     unsigned char *bytes;
     size_t n_bytes;
@@ -89,9 +90,9 @@ static void close_built(built *b) {
 
 typedef struct bad_file {
     const char *name;
-    void (*build)(gguf_builder *g); /* into a builder that holds nothing yet */
+    void (*build)(gguf_builder *g); /* changes a builder that holds nothing yet */
     cllm_status status;
-    const char *message; /* the whole of it, after the path */
+    const char *message; /* the whole message, after the path */
 } bad_file;
 
 static void version_0(gguf_builder *g) { g->version = 0; }
@@ -494,7 +495,7 @@ static void test_every_value_type(void **state) {
     assert_true(value_of(b.gguf, "f64", CLLM_FLOAT64)->f == 1 + 0x1p-52);
     assert_null(cllm_gguf_find(b.gguf, "u"));
     assert_null(cllm_gguf_find(b.gguf, ""));
-    /* In the file's order. */
+    /* In the order of the file. */
     assert_int_equal(cllm_gguf_n_metadata(b.gguf), 20);
     assert_string_equal(cllm_gguf_metadata(b.gguf, 0)->key, "general.architecture");
     assert_string_equal(cllm_gguf_metadata(b.gguf, 19)->key, "nested");
@@ -672,7 +673,7 @@ static void test_longest_names(void **state) {
     free(name);
 }
 
-/* A million keys in no order, and as many tensors: comparing each with each would take hours. */
+/* A million keys in random order, and as many tensors. Comparing each with each would take hours. */
 static void test_a_million_names(void **state) {
     (void)state;
     enum { COUNT_OF_NAMES = 1000000, STEP = 618033 };
@@ -925,7 +926,8 @@ static void test_cancelling(void **state) {
     }
 }
 
-/* The sound parts, but part `number` is made anew by `build`; the message has to name `at_fault` and say `part`. */
+/* Part `number` is replaced by what `build` makes; the other parts are sound. The message must name the file of part
+ * `at_fault` and contain `message`. */
 static void assert_split_error(uint32_t number, void (*build)(gguf_builder *g), uint32_t at_fault,
                                const char *message) {
     const char *paths[3];
@@ -951,7 +953,7 @@ static void part_of_text(gguf_builder *g) {
     builder_string(g, "split.no", "1");
     put_two_tensors(g, 0);
 }
-/* The second part, but for the value of one key. */
+/* The second part, with another value for one key. */
 static void part_with_split_key(gguf_builder *g, const char *key, uint32_t value) {
     static const char *const keys[] = {"split.no", "split.count", "split.tensors.count"};
     static const uint32_t values[] = {1, 3, 4};
@@ -1001,12 +1003,12 @@ static void test_split_failures(void **state) {
     snprintf(expected, sizeof expected, "%s: cannot open part 2 of 3: ", paths[1]);
     assert_error(cllm_gguf_open(paths[0], NULL, &gguf, &err), &err, CLLM_ERR_IO, expected);
 
-    gguf_builder g; /* numbers that make no sense are no split name: one file, whose keys then contradict it */
+    gguf_builder g; /* 4 of 3 is ignored: this is one file, but then its keys contradict that */
     build_part(&g, 0);
     const char *path = builder_write(&g, "model-00004-of-00003.gguf");
     assert_error(cllm_gguf_open(path, NULL, &gguf, &err), &err, CLLM_ERR_FORMAT, "-00001-of-00003.gguf");
     builder_init(&g);
-    path = builder_write(&g, "model-00001-of-00001.gguf"); /* one part of one needs no keys */
+    path = builder_write(&g, "model-00001-of-00001.gguf"); /* a file that is the only part needs no such keys */
     assert_ok(cllm_gguf_open(path, NULL, &gguf, &err), &err);
     cllm_gguf_close(gguf);
 }

@@ -42,9 +42,9 @@ static void whole_models_may_have_the_name_of_a_part(void **state) {
         assert_whole(first, NULL, "w");
         assert_whole(first, &read, "w");
         const char *second = write_model("alone-00002-of-00002.gguf", "v", split_count);
-        assert_whole(first, NULL, "w"); /* a neighbour changes nothing, */
+        assert_whole(first, NULL, "w"); /* a second file beside it changes nothing, */
         assert_whole(second, NULL, "v");
-        assert_whole(second, &read, "v"); /* nor does the number */
+        assert_whole(second, &read, "v"); /* and its number changes nothing */
     }
 }
 
@@ -94,7 +94,7 @@ typedef struct foreign_file {
 
 #define BYTES(text) text, sizeof(text) - 1
 
-/* A text as it is, and a binary file of 600 bytes that begins with these and has an end. */
+/* A text as it is, and a binary file of 600 bytes that begins with `prefix`. */
 #define TEXT(text)     BYTES(text), sizeof(text) - 1
 #define BINARY(prefix) BYTES(prefix "\1\2\3\xff\xfe"), 600
 
@@ -158,7 +158,7 @@ static const foreign_file foreign_files[] = {
     {"one byte", TEXT("\xff"), "not a GGUF file: "},
 };
 
-/* The file's bytes, in a block of their exact size so that a sanitizer sees a step beyond. */
+/* The file's bytes, in a block of their exact size, so that a sanitizer sees a read beyond it. */
 static unsigned char *foreign_bytes(const foreign_file *f) {
     unsigned char *bytes = calloc(f->size, 1);
     assert_non_null(bytes);
@@ -181,7 +181,7 @@ static void test_foreign_file(void **state) {
     free(bytes);
 }
 
-/* Cut anywhere, a foreign file is still refused, and no byte beyond its end is looked at. */
+/* A foreign file is refused, wherever it is cut, and no byte beyond its end is read. */
 static void foreign_files_may_end_anywhere(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT(foreign_files); i++) {

@@ -17,7 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Kernels of the tests. What they compute is simple to say again in C; ends are tested, for the last group is not full. */
+/* Kernels of the tests. Their results are simple to compute again in C. The last group is not full, which tests the
+ * ends. */
 static const char program[] =
     "typedef struct { uint n; uint step; } chain_args;\n"
     "KERNEL(chain, chain_args, 2, BUFFER(uint, to, 0), BUFFER(uint, from, 1)) {\n"
@@ -117,9 +118,9 @@ typedef struct opened {
     cllm_error err;
 } opened;
 
-static const gpu_driver *driver_now; /* whose group of tests runs: cmocka hands a group's set-up nothing */
+static const gpu_driver *driver_now; /* the driver under test: cmocka hands a group's set-up no argument */
 
-/* The program as a string of its own, `more` after it. */
+/* Returns the program as a string of its own, with `more` after it. */
 static char *program_text(const gpu_properties *properties, const char *more) {
     static const char format[] = "#define GROUP %d\n#define TEAM %d\n#define SIMD %d\n#define MATRICES %d\n"
                                  "#define KV_HALF 1\n%s\n%s%s";
@@ -157,7 +158,7 @@ static int close_device(void **state) {
     return 0;
 }
 
-/* The device with its program, or the test is skipped. */
+/* Returns the device with its program, or skips the test. */
 static opened *device_here(void **state) {
     opened *o = *state;
     if (!o->device) {
@@ -213,7 +214,7 @@ static unsigned char *random_bytes(size_t n_bytes, uint64_t seed) {
     return bytes;
 }
 
-/* That the device works: some links of the chain, in place. */
+/* Checks that the device works: it runs some links of the chain in place. */
 static void assert_works(opened *o) {
     uint32_t values[200], back[200];
     for (uint32_t i = 0; i < 200; i++) values[i] = i * i;
@@ -296,7 +297,7 @@ static void a_kernel_that_is_not_there_is_told(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ buffers */
 
-/* Memory that was used before is zero as well. */
+/* Memory that was in use before must be zero, too. */
 static void buffers_begin_as_zeros(void **state) {
     opened *o = device_here(state);
     const size_t sizes[] = {1, 2, 3, 5, 64, 4096 + 7, ((size_t)1 << 20) + 1};
@@ -346,7 +347,8 @@ static void a_part_leaves_the_rest(void **state) {
     free(other);
 }
 
-/* Each launch sees the write before it and not the one after, though nothing waits and the bytes change at once. */
+/* Each launch sees the write before it and not the one after it, although nothing waits, and the caller changes the
+ * bytes at once. */
 static void writes_and_launches_keep_their_order(void **state) {
     opened *o = device_here(state);
     enum { N = 5000, ROUNDS = 50 };
@@ -381,7 +383,7 @@ static void more_memory_than_there_is_is_refused(void **state) {
     assert_works(o);
 }
 
-/* Wrap the bytes, and let a kernel copy them to where they can be read. */
+/* Wraps the bytes; a kernel copies them to a place where they can be read. */
 static void assert_wraps(opened *o, const unsigned char *bytes, size_t n_bytes) {
     gpu_buffer *buffers[2] = {zeros(o, n_bytes), NULL};
     uint32_t offset = UINT32_MAX;
@@ -399,7 +401,7 @@ static void assert_wraps(opened *o, const unsigned char *bytes, size_t n_bytes) 
     release_all(o, buffers, 2);
 }
 
-/* Pages of a file that is mapped to be read, as models are, up to its very end. */
+/* Wraps pages of a file that is mapped for reading, as models are, up to the file's end. */
 static void wrapped_bytes_are_those_of_the_host(void **state) {
     opened *o = device_here(state);
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = 3 * page + 1001;
@@ -421,7 +423,7 @@ static void wrapped_bytes_are_those_of_the_host(void **state) {
     free(bytes);
 }
 
-/* As tensors of a file do that follow each other. */
+/* Several wrapped parts of memory share pages, as tensors that follow each other in a file. */
 static void wrapped_memory_may_share_pages(void **state) {
     opened *o = device_here(state);
     enum { BEGIN = 96, SIZE = 3200 };
@@ -484,7 +486,7 @@ static void as_many_buffers_and_arguments_as_promised(void **state) {
     release_all(o, buffers, GPU_MOST_BUFFERS);
 }
 
-/* Every value needs one of another group of threads from the launch before. */
+/* Every value needs a value that another group of threads wrote in the launch before. */
 static void a_launch_sees_what_those_before_it_did(void **state) {
     opened *o = device_here(state);
     enum { N = 3 * GPU_GROUP - 5, LAUNCHES = 1000 };
@@ -520,7 +522,7 @@ static void threads_of_a_group_share_memory(void **state) {
     o->driver->release(o->device, buffer);
 }
 
-/* What goes wrong with a launch is told later, and to all who ask. */
+/* If a launch fails, the error is reported later, and then to every caller. */
 static void a_failed_device_stays_failed(void **state) {
     opened *o = device_here(state);
     if (strcmp(o->driver->name, "opencl") != 0) {
@@ -571,7 +573,7 @@ static void every_half_is_loaded_exactly(void **state) {
     release_all(o, buffers, 3);
 }
 
-/* The middle between each two neighbours goes to the even one, and what lies beside it to the nearer one. */
+/* The middle between two neighbours is rounded to the even one, and values beside the middle to the nearer one. */
 static void stored_halves_round_to_nearest_even(void **state) {
     opened *o = device_here(state);
     enum { N = 3 * 0x7C00 + 8 };
@@ -599,7 +601,7 @@ static void stored_halves_round_to_nearest_even(void **state) {
     release_all(o, buffers, 2);
 }
 
-/* Where c nearly cancels the product, only the one with a single rounding keeps the rest. */
+/* If c nearly cancels the product, only a product with a single rounding keeps the rest. */
 static void products_are_fused_where_asked_and_nowhere_else(void **state) {
     opened *o = device_here(state);
     enum { N = 10000 };
@@ -656,7 +658,8 @@ static void teams_reduce_to_each_of_their_threads(void **state) {
 
 /* ------------------------------------------------------------------------------- OpenCL's choice of a device */
 
-/* What opening device `index` says in a process of its own, with a variable of the environment set, before OpenCL reads it. */
+/* Opens device `index` in a process of its own, with an environment variable that is set before OpenCL reads it. err:
+ * out. */
 static void opening_with(const char *variable, const char *value, uint32_t index, cllm_error *err) {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
@@ -690,14 +693,14 @@ static bool opens_here(void) {
 
 static void a_device_is_taken_by_its_number(void **state) {
     (void)state;
-    static const char *const pairs[] = {"cpu cpu", "pthread pthread"}; /* of PoCL's devices, and of older ones' */
+    static const char *const pairs[] = {"cpu cpu", "pthread pthread"}; /* names of PoCL's devices, new and old */
     cllm_error err;
     if (!opens_here()) skip();
     opening_with("NO_VARIABLE", "", UINT32_MAX, &err);
     assert_error(err.status, &err, CLLM_ERR_DEVICE, "; there is no device 4294967295");
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         opening_with("POCL_DEVICES", pairs[i], 2, &err);
-        if (!strstr(err.message, "opencl has 2 devices; there is no device 2")) continue; /* another OpenCL, or PoCL */
+        if (!strstr(err.message, "opencl has 2 devices; there is no device 2")) continue; /* another OpenCL or PoCL */
         opening_with("POCL_DEVICES", pairs[i], 1, &err);
         assert_ok(err.status, &err);
         return;

@@ -12,17 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How far a result may be off: of an element that was computed by a few operations, in units of its terms; and of
- * attention, in units of the root of the sum of its squared terms. */
+/* The largest error of a result. FLOAT_LIMIT: of an element that a few operations compute, in units of its terms.
+ * ATTENTION_LIMIT: in units of the root of the sum of the squared terms. */
 #define FLOAT_LIMIT     1e-6
 #define ATTENTION_LIMIT 1e-5
-/* And a number that was rounded to a half: of itself, and if it is subnormal. */
+/* The largest error of a number that was rounded to a half: relative to the number, and absolute if it is subnormal. */
 #define HALF_LIMIT     0x1p-11
 #define HALF_SUBNORMAL 0x1p-25
 
 static device_under_test device;
-static const gpu_driver *driver_now; /* whose group of tests runs, with */
-static cllm_kv_type kv_type_now;     /* such keys and values: cmocka hands a group's set-up nothing */
+static const gpu_driver *driver_now; /* the driver under test, */
+static cllm_kv_type kv_type_now;     /* with these keys and values: cmocka hands a group's set-up no argument */
 
 static int open_group(void **state) {
     (void)state;
@@ -42,7 +42,8 @@ static bool half_cache(void) { return device.kv_type == CLLM_KV_F16; }
 
 /* --------------------------------------------------------------------------------------------------- norms */
 
-/* A row's elements minus the mean, of LayerNorm, and times scale. off: how far (x - mean) * scale may be off. */
+/* A row is normed: the mean (of LayerNorm) is subtracted, and the rest is multiplied by scale. off: the largest error
+ * of this. */
 typedef struct normed {
     double mean, scale, off;
 } normed;
@@ -131,7 +132,7 @@ static void norms_are_of_each_vector(void **state) {
     }
 }
 
-/* Heads of queries and keys, each alone or all as one row, in front of values, which stay. */
+/* Norms heads of queries and keys, each head alone or all as one row. The values after them must not change. */
 static void check_norm_qk(uint32_t n_heads, uint32_t n_kv_heads, uint32_t length, bool one_row, bool each, bool centred,
                           uint64_t *random) {
     enum { N_TOKENS = 3, VALUES = 7 };
@@ -199,14 +200,14 @@ static void queries_and_keys_are_normed(void **state) {
 
 /* Heads of a layer, and their cache. */
 typedef struct heads {
-    uint32_t n_kv_heads, sharing; /* heads of queries for each of them */
+    uint32_t n_kv_heads, sharing; /* sharing: query heads for each key/value head */
     uint32_t key_length, value_length;
     uint32_t n_pages;
 } heads;
 
 static uint32_t n_heads(const heads *h) { return h->n_kv_heads * h->sharing; }
 
-/* That of chunk `chunk` of the sequence: the pages are in no order. */
+/* The page of chunk `chunk` of the sequence. Pages are in no order. */
 static uint32_t page_of(const heads *h, uint32_t chunk) {
     assert_true(chunk < h->n_pages);
     return chunk % 2 ? h->n_pages - 1 - chunk / 2 : chunk / 2;
@@ -228,7 +229,7 @@ static size_t cache_elements(const heads *h, uint32_t length) {
     return (size_t)h->n_pages * h->n_kv_heads * CHUNK * length;
 }
 
-/* Ints for the kernels, after some that are no place. */
+/* Ints for the kernels, after some that are not valid indices. */
 enum { NO_PLACE = -1000000, BEGIN = 3 };
 typedef struct ints {
     int32_t numbers[20000];
@@ -242,7 +243,7 @@ static ints *ints_new(void) {
     return all;
 }
 
-/* Returns where they are. */
+/* Returns the index of the first. */
 static int add_ints(ints *all, const void *numbers, size_t n) {
     assert_true(all->n + n <= sizeof all->numbers / sizeof *all->numbers);
     memcpy(all->numbers + all->n, numbers, n * sizeof *all->numbers);
@@ -257,7 +258,7 @@ static gpu_buffer *ints_buffer(ints *all) {
     return buffer;
 }
 
-/* A pair that was rotated, which a cache of halfs rounds once more. */
+/* Expects a pair after its rotation. A cache of halfs rounds it once more. */
 static void expect_rotated(watched *to, size_t first, size_t second, const float *x, const float *angle, double scale) {
     const double c = angle ? (double)angle[0] : 1, s = angle ? (double)angle[1] : 0, a = (double)x[0], b = (double)x[1];
     const double values[] = {(a * c - b * s) * scale, (a * s + b * c) * scale};
@@ -371,7 +372,7 @@ static void queries_are_rotated_and_keys_and_values_kept(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- attention */
 
-/* The tokens that end a context, after `first` rows that are none of theirs. */
+/* The last tokens of a context. In the buffers, `first` other rows stand before theirs. */
 typedef struct attention {
     heads h;
     uint32_t context, n_tokens, first, stride, out_stride;
@@ -382,7 +383,7 @@ typedef struct attention {
     int32_t *positions;   /* [first + n_tokens] */
     gpu_buffer *query_buffer, *key_buffer, *value_buffer;
     watched out;
-    float *together; /* what out became for the whole batch */
+    float *together; /* out for the whole batch, to compare with */
     char what[150];
 } attention;
 
@@ -399,7 +400,7 @@ static gpu_buffer *cache_of(float *elements, size_t n) {
     return buffer;
 }
 
-/* Queries and keys of which scores come that differ by some units. */
+/* Queries and keys are such that scores differ by a few units. */
 static attention attention_new(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint64_t *random) {
     attention a = {.h = *h, .context = context, .n_tokens = n_tokens, .first = first};
     a.h.n_pages = context / CHUNK + 2;
@@ -450,7 +451,8 @@ static uint32_t first_seen(const attention *a, uint32_t token) {
     return a->window > 0 && position >= a->window ? position - a->window + 1 : 0;
 }
 
-/* The values, weighted by the softmax of the scores, for one head of one token. weights: [n_visible], scratch. */
+/* Expects the values weighted by the softmax of the scores, for one head of one token. weights: [n_visible],
+ * scratch. */
 static void expect_attended(attention *a, uint32_t token, uint32_t head, double *weights) {
     const heads *h = &a->h;
     const uint32_t n_visible = (uint32_t)a->positions[token] + 1, kv_head = head / h->sharing;
@@ -477,15 +479,15 @@ static void expect_attended(attention *a, uint32_t token, uint32_t head, double 
     }
 }
 
-/* Tokens first .. first + n_tokens - 1 as a span whose results go to rows out_row and on. */
+/* Tokens first .. first + n_tokens - 1 as one span. Its results go to the rows from out_row on. */
 typedef struct span_launch {
     attention_args args;
     merge_args merge;
     uint32_t n_items, n_merges;
     gpu_buffer *numbers;
     uint32_t first, n_tokens, out_row;
-    uint32_t first_chunk, n_chunks; /* that it sees */
-    uint32_t stride;                /* of a head's parts */
+    uint32_t first_chunk, n_chunks; /* the chunks that the span sees */
+    uint32_t stride;                /* between the parts of one head and the next */
 } span_launch;
 
 enum { FIRST_PART = 2 };
@@ -555,7 +557,8 @@ static launch attention_launch(const attention *a, const span_launch *l, gpu_buf
                     .args_bytes = sizeof l->args};
 }
 
-/* That these tokens' rows are what they were for the whole batch, bit by bit, and the others as they were before. NULL: all others. */
+/* Checks that these tokens' rows have the same bits as for the whole batch, and that the other rows are unchanged. If
+ * l is NULL, every row is unchanged. */
 static void assert_rows(attention *a, const span_launch *l, const char *how) {
     look(&device, &a->out);
     for (uint32_t t = 0; t < a->first + a->n_tokens + 1; t++) {
@@ -568,7 +571,7 @@ static void assert_rows(attention *a, const span_launch *l, const char *how) {
     }
 }
 
-/* parts: where nothing is written. */
+/* parts: a buffer to which nothing must be written. */
 static void check_part_of_batch(attention *a, uint32_t first, uint32_t n_tokens, uint32_t out_row, watched *parts) {
     const span_launch span = span_launch_of(a, first, n_tokens, out_row, false);
     const launch l = attention_launch(a, &span, parts->buffer);
@@ -628,7 +631,7 @@ static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens,
     }
     if (n_tokens > 1) {
         check_part_of_batch(&a, first + 1, n_tokens - 1, first + 1, &parts);
-        const uint32_t few = n_tokens < 4 ? n_tokens : 4; /* the last, which the border of a chunk may part */
+        const uint32_t few = n_tokens < 4 ? n_tokens : 4; /* the last ones, perhaps across a chunk's border */
         check_split(&a, first + n_tokens - few, few, 1);
     }
     unwatch(&device, &parts);
@@ -738,7 +741,7 @@ static void check_gather(uint32_t n, const uint32_t *rows, uint32_t n_rows, uint
     free(from);
 }
 
-/* Within one buffer, as pages are. */
+/* Copies within one buffer, as pages are copied. */
 static void check_copy(uint32_t n, uint32_t from, uint32_t to, uint32_t n_pieces, uint64_t *random) {
     watched x = watch(&device, (size_t)n_pieces * n, false);
     const copy_args args = {.n = (int)n, .from = (int)from, .to = (int)to};
@@ -772,7 +775,8 @@ static void rows_and_pages_are_copied(void **state) {
 
 /* ----------------------------------------------------------------------------------------- the likeliest token */
 
-/* In the second of two rows, after one that has another answer, and beyond which lies a larger one; beyond the tokens what stays. */
+/* Tests the second of two rows. The first row has another answer; a larger number follows the second row; the tokens
+ * around the two results must not change. */
 static void check_argmax(const float *logits, uint32_t n, int32_t want, const char *what) {
     float *rows = calloc(2 * (size_t)n + 1, sizeof *rows);
     assert_non_null(rows);

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How far a product may be off, in units of the root of the sum of its squared terms: terms may cancel. */
+/* The largest error of a product, in units of the root of the sum of its squared terms, because terms may cancel. */
 #define PRODUCT_LIMIT 3e-5
-/* And a weight that was multiplied by its scale, of the largest number that was added up to it. */
+/* The largest error of a weight that was multiplied by its scale, relative to the largest number in its sum. */
 #define WEIGHT_LIMIT 1e-6
 
 static const quant_type all_types[] = {
@@ -24,7 +24,8 @@ static const quant_type all_types[] = {
 #undef X
 };
 
-/* Types that share a kernel, each once: without minimums and with them in all or some, of short blocks and long ones. */
+/* Types that share a kernel. Each type occurs once. In a trio, none, some or all types have minimums, and blocks are
+ * short or long. */
 static const quant_type all_trios[][3] = {
     {QUANT_F32, QUANT_F16, QUANT_BF16},       {QUANT_Q4_0, QUANT_Q5_0, QUANT_Q8_0},
     {QUANT_Q4_1, QUANT_Q5_1, QUANT_Q2_K},     {QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K},
@@ -36,11 +37,11 @@ enum {
     N_TRIOS = sizeof all_trios / sizeof *all_trios,
     TYPES_DRAWN = 6,
     TRIOS_DRAWN = 2,
-    FEW = 4, /* tokens of a kernel of few */
+    FEW = 4, /* most tokens of a kernel for few tokens */
     MOST_VARIANTS = 4 * N_TYPES + 2 * N_TRIOS + 4,
 };
 
-/* What is drawn, and the kernels' places in the program. [0]: of one token; [1]: of few. */
+/* The types that were drawn, and the places of the kernels in the program. [0]: for one token; [1]: for few. */
 static quant_type types[N_TYPES];
 static const quant_type *trios[N_TRIOS];
 static size_t n_types, n_trios;
@@ -51,7 +52,7 @@ static struct kernels {
 } at;
 
 static device_under_test device;
-static const gpu_driver *driver_now; /* whose group of tests runs: cmocka hands a group's set-up nothing */
+static const gpu_driver *driver_now; /* the driver under test: cmocka hands a group's set-up no argument */
 
 static void draw_types(void) {
     size_t chosen[N_TYPES];
@@ -109,7 +110,7 @@ static uint32_t groups(uint32_t n, uint32_t of) { return (n + of - 1) / of; }
 typedef struct weights {
     quant_type type;
     uint32_t rows, n, row_bytes, offset;
-    uint8_t *room; /* the bytes, at an address that is a multiple of little, with what is no number around them */
+    uint8_t *room; /* the bytes, at an address that is only a multiple of a small number, with NaNs around them */
     gpu_buffer *buffer;
     float *values; /* [rows][n] */
 } weights;
@@ -148,23 +149,23 @@ static double magnitude(const weights *w) {
 
 /* ------------------------------------------------------------------------------------------------- products */
 
-/* Matrices, and vectors for them. What is not said is 0. */
+/* Sizes of matrices, and of vectors for them. Members that are not set are 0. */
 typedef struct shape {
     uint32_t n, n_tokens;
     uint32_t rows[3]; /* 0: there is no such matrix */
     bool normed, gated, bias, gelu;
     int mode;                    /* gated: ACTIVATE is meant */
     float scale;                 /* 0: 1 */
-    uint32_t first_x, first_out; /* rows before those of the batch */
-    uint32_t wider;              /* elements between the rows of a batch */
+    uint32_t first_x, first_out; /* rows before the batch's own */
+    uint32_t wider;              /* extra elements between the rows of a batch */
 } shape;
 
 typedef struct product {
     shape s;
     weights w[3];
-    uint32_t n_matrices, n_rows; /* of results */
+    uint32_t n_matrices, n_rows; /* of the results */
     uint32_t x_stride, out_stride;
-    double *vectors; /* [n_tokens][n] as they are multiplied */
+    double *vectors; /* [n_tokens][n], as they are multiplied */
     float *biases;   /* [all rows] */
     gpu_buffer *x, *norm, *bias;
     watched out;
@@ -173,8 +174,8 @@ typedef struct product {
 
 static const float epsilon = 1e-3f;
 
-/* Fill x, in rows with zeros up to whole units and poison elsewhere, and what comes of it. The results are some units
- * large, as are those of a model: the amplitude follows the weights. */
+/* Fills x: each row ends with zeros up to a whole unit, and everything else is poison. Fills the expected vectors, too.
+ * The amplitude follows the weights, so that results are a few units large, as in a model. */
 static void add_vectors(product *p, uint64_t *random) {
     const shape *s = &p->s;
     double largest = 0;
@@ -252,7 +253,8 @@ static measured dot(const product *p, uint32_t m, uint32_t row, uint32_t token) 
     return (measured){sum, PRODUCT_LIMIT * sqrt(squares)};
 }
 
-/* Their slopes are below 1.2; far below 0 they are what floats leave of a difference of numbers near 1. */
+/* The slope of an activation is below 1.2, which limits the error; far below 0, floats compute the result as a small
+ * difference of numbers near 1. */
 static measured activate(const product *p, measured a) {
     const double x = a.value, u = sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x);
     const double value = p->s.gelu ? x * (1 + tanh(u)) / 2 : x / (1 + exp(-x));
@@ -270,7 +272,7 @@ static size_t place(const product *p, uint32_t token, uint32_t row) {
     return (size_t)(p->s.first_out + token) * p->out_stride + row;
 }
 
-/* What is in the place of a result before the launch, by the mode. */
+/* Joins the result with what stood in its place before the launch, by the mode. */
 static measured join(product *p, size_t i, measured value, int mode, uint64_t *random) {
     if (mode == STORE) return value;
     if (mode == ACTIVATE) return activate(p, value);
@@ -280,7 +282,7 @@ static measured join(product *p, size_t i, measured value, int mode, uint64_t *r
     return (measured){(double)before + value.value, value.tolerance + 1e-7};
 }
 
-/* Of matrix m, whose rows have `start` rows before them. */
+/* The result of matrix m; `start` is the number of rows of the matrices before it. */
 static measured result(const product *p, uint32_t m, uint32_t start, uint32_t row, uint32_t token) {
     const measured sum = dot(p, m, row, token);
     const double bias = p->s.bias ? (double)p->biases[start + row] : 0, scale = (double)p->s.scale;
@@ -300,7 +302,7 @@ static void expect_products(product *p, uint64_t *random) {
 
 /* ------------------------------------------------------------------------------------------------- few tokens */
 
-/* kernel_types: which of the kernel's types each matrix has. */
+/* kernel_types: for each matrix, which of the kernel's types it has. */
 static multiply_args multiply_args_of(const product *p, const int *kernel_types) {
     multiply_args args = {
         .n = (int)p->s.n,
@@ -341,7 +343,7 @@ static launch multiply_launch(const product *p, uint32_t kernel, bool few, const
     return l;
 }
 
-/* kernels: of one token and of few, of which the first must give a token alone the bits that the other gives all of them. */
+/* kernel: the one for a single token and the one for few. A token alone must get the same bits from both. */
 static void check_multiply(const uint32_t kernel[2], const int *kernel_types, const quant_type *matrix_types,
                            const shape *s, uint64_t *random) {
     product p = product_new(matrix_types, s, random);
@@ -371,10 +373,10 @@ static void check_multiply(const uint32_t kernel[2], const int *kernel_types, co
     product_free(&p);
 }
 
-/* Rows as long as n says, or for types of long blocks as the next such block ends. */
+/* Rounds n up to whole blocks. */
 static uint32_t whole_blocks(quant_type type, uint32_t n) { return groups(n, block_of(type)) * block_of(type); }
 
-/* Floats alone may end within 32 elements. */
+/* Only types of floats may end within 32 elements. */
 static uint32_t odd_length(quant_type type, uint32_t n) {
     return whole_blocks(type, block_of(type) == 1 ? n : padded(n));
 }
@@ -409,7 +411,7 @@ static void few_tokens_times_matrices_of_a_type(void **state) {
         }
 }
 
-/* Of three types, in any order: which of the kernel's types each matrix has. */
+/* Matrices of the kernel's three types. order: which of the types each matrix has. */
 static void check_normed(const uint32_t kernel[2], const quant_type *trio, const int *order, shape s,
                          uint64_t *random) {
     quant_type matrix_types[3];
@@ -448,7 +450,7 @@ static void few_normed_tokens_times_matrices_of_three_types(void **state) {
                  (shape){.n = 288, .n_tokens = 5, .rows = {48, 3, 7}}, &random);
 }
 
-/* The activation of the first times the second, of any two of the types. */
+/* The activation of the first product times the second product, with any two of the types. */
 static void gated_pairs_of_matrices(void **state) {
     (void)state;
     device_here(&device);
@@ -478,7 +480,7 @@ static void gated_pairs_of_matrices(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ many tokens */
 
-/* Each matrix by a launch of its own, into its part of the rows. */
+/* Each matrix has a launch of its own, which writes its part of the rows. */
 static void check_tiles(size_t t, const shape *s, uint64_t *random) {
     product p = product_new((quant_type[]){types[t], types[t], types[t]}, s, random);
     expect_products(&p, random);

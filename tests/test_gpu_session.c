@@ -15,14 +15,14 @@
 #define LIMIT      1e-6 /* NMSE, with keys and values of F32 */
 #define ALL_LAYERS CLLM_GPU_LAYERS_ALL
 
-enum { N_TOKENS = 43, LONG = 300, N_VOCAB = 50 }; /* a long context is one of two chunks */
+enum { N_TOKENS = 43, LONG = 300, N_VOCAB = 50 }; /* a context of LONG tokens has two chunks */
 
-static const char *device_now; /* whose group of tests runs: cmocka hands a group's set-up nothing */
-static cllm_error absence;     /* why that device is not there, or OK */
+static const char *device_now; /* the device under test: cmocka hands a group's set-up no argument */
+static cllm_error absence;     /* why this device is missing, or OK */
 
 /* ------------------------------------------------------------------------------------------ models and devices */
 
-/* What differs between the models' roads: the kernels of a type, padded rows, biases, a shared output. */
+/* The models take different paths through the code: kernels of a type, padded rows, biases, a shared output. */
 typedef struct named_model {
     const char *name;
     quant_type type;
@@ -44,7 +44,7 @@ static const named_model all_mixed[] = {
     {.name = "q4_0", .type = QUANT_Q4_0},
 };
 
-/* Two of them, drawn for each device: their kernels take long to compile. */
+/* Two of them are drawn for each device, because their kernels take long to compile. */
 enum { N_MIXED = sizeof all_mixed / sizeof *all_mixed, MIXED_DRAWN = 2 };
 static size_t mixed[N_MIXED], n_mixed;
 
@@ -100,8 +100,8 @@ static solo *create(const cllm_model *model, const cllm_engine_options *options)
     return session;
 }
 
-/* Whether the device is there is what a context says that fits nowhere: it is refused before anything is compiled, by the
- * device's name if there is one. */
+/* Finds out whether the device is there, with a context that is too large for any device. It is refused before anything
+ * is compiled; if there is a device, the message contains its name. */
 static int open_group(void **state) {
     (void)state;
     cllm_model *model = tiny(&plain);
@@ -125,7 +125,7 @@ typedef struct rows {
     size_t n, n_vocab;
 } rows;
 
-/* The logits of each token, evaluated in one call after what is there. */
+/* The logits of each token, evaluated in one call after the tokens that are there. */
 static rows each(solo *session, const cllm_model *model, const int32_t *tokens, size_t n) {
     cllm_error err;
     const uint32_t position = solo_length(session);
@@ -189,7 +189,8 @@ static void assert_same(const float *got, const float *want, size_t n_vocab, con
 
 /* ------------------------------------------------------------------------------------------ near the CPU */
 
-/* Prompts below and from where tiles begin, one that is waited for layer by layer, and single tokens after each. */
+/* Prompts shorter and longer than the first that uses tiles, one so long that the host waits after each layer, and
+ * single tokens after each prompt. */
 static void check_near(const cllm_model *model, const char *what, uint32_t gpu_layers, const rows *want,
                        const int32_t *tokens) {
     static const size_t prompts[] = {1, 5, 9, 40};
@@ -327,7 +328,7 @@ static void the_next_token_is_the_likeliest(void **state) {
     }
 }
 
-/* The plain model with one row of output.weight begun by what is not a number. */
+/* The plain model; one row of output.weight begins with a NaN. */
 static cllm_model *damaged(size_t output_row) {
     cllm_error err;
     cllm_gguf *gguf;
@@ -372,7 +373,7 @@ static void damaged_weights_have_no_next_token(void **state) {
 /* ------------------------------------------------------------------------------------- what stops an evaluation */
 
 typedef struct patience {
-    uint64_t calls, most; /* calls of progress, and how many are answered by true */
+    uint64_t calls, most; /* calls of progress so far; the first `most` of them return true */
 } patience;
 
 static bool progress(void *user, uint64_t done, uint64_t total) {
@@ -403,8 +404,8 @@ static void check_cancelled(const cllm_model *model, uint32_t gpu_layers) {
         asked.calls = 0;
         asked.most = most;
         assert_error(solo_eval(session, tokens + 3, 40, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
-        assert_int_equal((solo_length(session) - 3) % options.n_batch, 0); /* the batches that were whole */
-        assert_int_equal(asked.calls, most + 1);                           /* no is heard at once */
+        assert_int_equal((solo_length(session) - 3) % options.n_batch, 0); /* only whole batches count */
+        assert_int_equal(asked.calls, most + 1);                           /* a "no" takes effect at once */
     }
     asked.most = UINT64_MAX;
     rewind_to(session, 3);
@@ -463,7 +464,7 @@ static void check_refusals(const cllm_model *model, uint32_t gpu_layers) {
     assert_error(solo_truncate(session, 6, &err), &err, CLLM_ERR_ARGUMENT, "truncate");
     assert_int_equal(solo_length(session), 5);
     assert_near(eval(session, tokens + 5, 1), &want, 5, "after refused evaluations", gpu_layers, 5);
-    eval(session, tokens + 6, 26); /* and the context can be filled */
+    eval(session, tokens + 6, 26); /* and the rest of the context can be used */
     assert_error(solo_eval(session, tokens, 1, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL, "");
     assert_int_equal(solo_length(session), 32);
     solo_destroy(session);
@@ -495,7 +496,7 @@ static void note_launch(void *user, const char *kernel, double seconds, uint64_t
     assert_true(*kernel != '\0' && seconds >= 0 && bytes > 0);
 }
 
-/* Evaluate a token with each launch measured, as time_gpu does. What comes of it is worth nothing. */
+/* Evaluates a token and measures each launch, as time_gpu does. The computed values are worthless. */
 static cllm_status measure(solo *session, int32_t token, gpu_on_launch on_launch, void *user, cllm_error *err) {
     forward_gpu *forward = session->engine->offload.forward;
     const float *logits;
@@ -541,7 +542,7 @@ static void measuring_leaves_no_trace(void **state) {
     cllm_model_destroy(demo);
 }
 
-/* At a position in the second chunk too, where attention is two launches. */
+/* Also at a position in the second chunk, where attention takes two launches. */
 static void check_counters(const cllm_model *model, const cllm_engine_options *options, size_t prompt) {
     int32_t *tokens = tokens_of(model, prompt + 2), next = -1;
     solo *session = create(model, options);
@@ -650,7 +651,7 @@ static void assert_on_cpu(const solo *session) {
     assert_true(plan->kv_cache > 0);
 }
 
-/* PoCL's devices are the host's processors, by whatever name: no GPU for "auto". */
+/* PoCL's devices are the host's processors, whatever their names are. "auto" must not use them as a GPU. */
 static void auto_is_no_processor(void **state) {
     (void)state;
     device_here();
@@ -681,7 +682,7 @@ static void auto_is_no_processor(void **state) {
     cllm_model_destroy(model);
 }
 
-/* Whether there is a GPU or not: the question does not come up. */
+/* The note is the same with and without a GPU. */
 static void types_of_the_cpu_alone_are_named(void **state) {
     (void)state;
     static const named_model of_the_cpu = {
@@ -705,7 +706,7 @@ static void the_cpu_needs_no_note(void **state) {
     for (size_t i = 0; i < 2; i++) {
         cllm_engine_options options = on_cpu();
         options.device = names[i];
-        options.gpu_layers = 2; /* of no meaning here */
+        options.gpu_layers = 2; /* this option has no effect here */
         solo *session = create(model, &options);
         assert_on_cpu(session);
         assert_string_equal(cllm_engine_device_note(session->engine), "");

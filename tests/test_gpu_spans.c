@@ -16,20 +16,20 @@
 
 enum {
     MOST_SEQUENCES = 8,
-    MOST_TOKENS = 600, /* of a sequence: more than two pages */
+    MOST_TOKENS = 600, /* tokens of a sequence: more than two pages */
     N_CTX = 1024,
-    N_BATCH = 48, /* rows of a batch of spans */
+    N_BATCH = 48, /* rows of a batch */
     N_BATCHES = 150,
-    N_LOGITS = 5, /* so that output goes in pieces */
+    N_LOGITS = 5, /* small, so that the output is computed in pieces */
     MOST_FAMILIES = 128,
     FAMILIES_DRAWN = 2,
 };
 
 #define LIMIT 1e-6 /* NMSE, without `exact` */
 
-static const char *device_now; /* whose group of tests runs: cmocka hands a group's set-up nothing */
-static cllm_error absence;     /* why that device is not there, or OK */
-static uint64_t random_state;  /* what all is drawn by */
+static const char *device_now; /* the device under test: cmocka hands a group's set-up no argument */
+static cllm_error absence;     /* why this device is missing, or OK */
+static uint64_t random_state;  /* all draws of the test come from it */
 
 static uint32_t draw_below(uint32_t n) { return (uint32_t)(random_u64(&random_state) % n); }
 
@@ -48,10 +48,10 @@ static void device_here(void) { skip_without_device(device_now, &absence); }
 typedef struct sequence {
     int32_t tokens[MOST_TOKENS];
     uint32_t n_tokens;
-    uint32_t n_shared;      /* that begin the sequence before or after it as well */
-    float *logits, *normed; /* alone: [n_tokens][n_vocab], [n_tokens][n_embd] */
+    uint32_t n_shared;      /* how many tokens a neighbouring sequence begins with, too */
+    float *logits, *normed; /* computed alone: [n_tokens][n_vocab], [n_tokens][n_embd] */
     kv_table table;
-    uint32_t length; /* tokens evaluated in company */
+    uint32_t length; /* tokens that were evaluated together with other sequences */
 } sequence;
 
 typedef struct company {
@@ -62,19 +62,19 @@ typedef struct company {
     forward_gpu *forward;
     kv_pages pages;
     arena arena;
-    float *rows;   /* [n_vocab][n_embd] what the layers before leave for a token, or NULL */
+    float *rows;   /* [n_vocab][n_embd] the state that the layers on the CPU compute for each token, or NULL */
     float *x;      /* [N_BATCH][n_embd] */
     float *logits; /* [N_BATCH][n_vocab] */
     float *normed; /* [N_BATCH][n_embd] */
     sequence sequences[MOST_SEQUENCES];
     uint32_t n_sequences;
     char what[150];
-    size_t n_compared, n_copied, n_forked, n_moved, n_dropped; /* what of all this came about */
+    size_t n_compared, n_copied, n_forked, n_moved, n_dropped; /* how often each of these happened */
 } company;
 
 typedef struct trial {
     const char *name;
-    uint32_t window, window_period; /* 0: as the model has them */
+    uint32_t window, window_period; /* 0: as in the model */
     uint32_t n_layers_before;       /* on the CPU */
     cllm_kv_type kv_type;
     bool exact;
@@ -143,7 +143,7 @@ static void evaluate(company *c, const forward_span *spans, uint32_t n_spans, co
     assert_ok(forward_gpu_layers(c->forward, spans, n_spans, tokens, c->rows ? c->x : NULL, NULL, NULL, &err), &err);
 }
 
-/* What is written to pages that others hold is copied before. */
+/* Pages that others hold are copied before they are written to. */
 static void grow(company *c, sequence *s, uint32_t end) {
     cllm_error err;
     kv_table_drop(&s->table, &c->pages, end > N_BATCH ? end - N_BATCH : 0);
@@ -158,7 +158,7 @@ static void truncate_to(company *c, sequence *s, uint32_t length) {
     s->length = length;
 }
 
-/* All rows, in batches of some rows. */
+/* Computes all rows of a sequence alone, in batches of some rows. */
 static void evaluate_alone(company *c, sequence *s) {
     const size_t n_vocab = c->config.n_vocab, n_embd = c->config.n_embd;
     cllm_error err;
@@ -176,7 +176,7 @@ static void evaluate_alone(company *c, sequence *s) {
     truncate_to(c, s, 0);
 }
 
-/* Each pair of sequences begins alike. On a look-alike of a device all takes longer. */
+/* Each pair of sequences begins alike. A look-alike of a device is slow, so its sequences are shorter. */
 static void draw_sequences(company *c) {
     const uint32_t most = strcmp(device_now, "opencl") == 0 ? MOST_TOKENS : 300;
     for (uint32_t i = 0; i < c->n_sequences; i++) {
@@ -195,17 +195,17 @@ static void draw_sequences(company *c) {
 
 /* ------------------------------------------------------------------------------------------------- in company */
 
-/* An empty sequence takes what it shares with its neighbour, as far as that has come. */
+/* An empty sequence takes over what it shares with its neighbour, as far as the neighbour has come. */
 static void fork_from(company *c, sequence *s, const sequence *other) {
     uint32_t n = s->n_shared < other->length ? s->n_shared : other->length;
-    if (n > s->n_tokens - 1) n = s->n_tokens - 1; /* so that it goes on */
+    if (n > s->n_tokens - 1) n = s->n_tokens - 1; /* so that one token is left to evaluate */
     if (n == 0 || !kv_table_reaches(&other->table, &c->pages, n)) return;
     kv_table_adopt(&s->table, &c->pages, other->table.of[KV_FULL].pages, n);
     s->length = n;
     c->n_forked++;
 }
 
-/* All pages of a sequence, of all chunks; those that it has not are left as they are. */
+/* Reads or writes all pages of a sequence, for all chunks. Chunks without a page are skipped. */
 static void move_pages(company *c, sequence *s, unsigned char *bytes, bool write) {
     cllm_error err;
     for (uint32_t pool = 0; pool < KV_POOLS; pool++) {
@@ -226,7 +226,7 @@ static bool shares_pages(const company *c, const sequence *s) {
     return false;
 }
 
-/* A sequence's pages leave the device, are spoiled there, and come back as others. */
+/* The pages of a sequence leave the device. Their old places are spoiled, and the pages come back to other places. */
 static void leave_and_return(company *c, sequence *s) {
     if (s->length == 0 || shares_pages(c, s)) return;
     size_t n_bytes = 0;
@@ -268,17 +268,18 @@ static void change_something(company *c, uint32_t i) {
     }
 }
 
-/* The next tokens of some sequences, up to N_BATCH in all. of: out, whose span it is. Returns how many spans there are. */
+/* Draws the next tokens of some sequences, up to N_BATCH in all. of: out, the sequence of each span. Returns how many
+ * spans there are. */
 static uint32_t draw_spans(company *c, forward_span *spans, sequence **of, int32_t *tokens) {
     uint32_t n_spans = 0, room = N_BATCH, n_tokens = 0;
-    const bool single = draw_below(3) == 0; /* a token of each */
+    const bool single = draw_below(3) == 0; /* one token of each sequence */
     for (uint32_t i = 0; i < c->n_sequences; i++) change_something(c, i);
     for (uint32_t i = 0; i < c->n_sequences && room > 0; i++) {
         sequence *s = &c->sequences[i];
         uint32_t n = single || draw_below(2) ? 1 + draw_below(2) * !single : 1 + draw_below(N_BATCH);
         if (n > room) n = room;
         if (n > s->n_tokens - s->length) n = s->n_tokens - s->length;
-        const bool waits = s->length == 0 && i % 2; /* that there is more to share */
+        const bool waits = s->length == 0 && i % 2; /* it waits until there is more to share */
         if (n == 0 || draw_below(6) < (waits ? 4u : 1u)) continue;
         const uint32_t kept[] = {0, 1, n, draw_below(n + 1)};
         grow(c, s, s->length + n);
@@ -314,7 +315,7 @@ static void run_together(company *c) {
     uint32_t n_kept = 0;
     for (uint32_t i = 0; i < n_spans; i++) n_kept += spans[i].n_kept;
     if (n_kept == 0) return;
-    const uint32_t first = draw_below(4) ? 0 : draw_below(n_kept); /* those before are not asked for */
+    const uint32_t first = draw_below(4) ? 0 : draw_below(n_kept); /* the rows before it are not asked for */
     if (draw_below(2))
         assert_ok(forward_gpu_embedding(c->forward, first, n_kept - first, c->normed + first * n_embd, &err), &err);
     assert_ok(forward_gpu_output(c->forward, first, n_kept - first, c->logits + first * n_vocab, &err), &err);
@@ -333,7 +334,7 @@ static void run_together(company *c) {
         }
 }
 
-/* The plan counts each pool's pages, of this model and of one that has the windowed layers' positions all. */
+/* The plan must count the pages of each pool, for this model and for one whose windowed layers keep all positions. */
 static void check_plan(const company *c) {
     const gpu_needs needs = forward_gpu_needs(&c->config, &c->model->weights, &c->settings);
     uint64_t sum = 0;
@@ -454,7 +455,7 @@ static void families_have_the_same_bits_in_any_company(void **state) {
     globfree(&found);
 }
 
-/* A sequence in page 1 has an infinity at one of its positions. */
+/* One position of a sequence has an infinity in its page. */
 static void check_infinity(company *c, uint32_t position, size_t half) {
     const uint64_t n = forward_gpu_page_bytes(c->forward, KV_FULL);
     uint16_t *halfs = calloc(1, n);

@@ -177,7 +177,7 @@ static void what_ecmascript_writes_means_what_it_says(void **state) {
         {"\\S\\s\\D", "a b", "a 1"},
         {"[\\d\\-x]*?", "1-x", "y"},
         {"a(?:b|c)(?<n>d)", "acd", "ad"},
-        {"a]?}{x{2}", "a]}{xx", "a"}, /* a brace that counts nothing is itself */
+        {"a]?}{x{2}", "a]}{xx", "a"}, /* a brace that does not count is an ordinary character */
         {"\\.\\*\\/\\[", ".*/[", "a"},
         {"(a?){3}", "aa", "aaaa"},
         {"((a*)*)*b", "aab", "aa"},
@@ -194,7 +194,7 @@ static void what_ecmascript_writes_means_what_it_says(void **state) {
 
 /* -------------------------------------------------------------------------------------------------------- masks */
 
-/* No escape begins with d: half a pair of surrogates is no JSON. */
+/* In this grammar, no escape of a code unit begins with d: half of a surrogate pair would not be JSON. */
 static const char json_grammar[] =
     "root ::= value  # a comment\n"
     "value ::= object | array | string | number | \"true\" | \"false\" | \"null\"\n"
@@ -203,7 +203,7 @@ static const char json_grammar[] =
     "string ::= \"\\\"\" ([^\"\\\\\\x00-\\x1F] | \"\\\\\" ([\"\\\\/bfnrt] | \"u\" [0-9a-cef] [0-9a-f]{3}))* \"\\\"\"\n"
     "number ::= \"-\"? (\"0\" | [1-9] [0-9]{0,5}) (\".\" [0-9]+)?\n";
 
-/* The tokens that a mask allows are those that a copy of the matcher takes. */
+/* Checks that the mask allows exactly the tokens that a copy of the matcher takes. */
 static size_t check_mask(cllm_matcher *matcher, const made *m, const uint32_t *mask) {
     const cllm_tokenizer *tokenizer = m->vocabulary.tokenizer;
     size_t n_allowed = 0;
@@ -221,7 +221,7 @@ static size_t check_mask(cllm_matcher *matcher, const made *m, const uint32_t *m
     return n_allowed;
 }
 
-/* Is it one value of JSON? */
+/* True if the text is one value of JSON. */
 static bool is_json(const char *text) {
     arena a = {0};
     json_value value;
@@ -266,7 +266,8 @@ static bool is_calls(const char *text) {
     return n == 1 || n == 2;
 }
 
-/* Random walks: each mask is right, some token can always follow, and where the text may end it is one of the grammar. */
+/* Random walks. Each mask is right, some token can always follow, and where the text may end, it is a text of the
+ * grammar. */
 static void masks_allow_what_can_follow(void **state) {
     (void)state;
     static const struct {
@@ -356,7 +357,7 @@ static void masks_allow_what_can_follow(void **state) {
     assert_true(n_ends > 100);
 }
 
-/* Parts of a structure, each by a text of it and one that is none. */
+/* Tests each part of structures with a text that fits, and one that does not. */
 static void structures_allow_their_parts(void **state) {
     (void)state;
     static const struct {
@@ -393,7 +394,8 @@ static void structures_allow_their_parts(void **state) {
     }
 }
 
-/* A literal of a structure may be one special token; in a text that is free, and in other grammars, it is none. */
+/* In a structure, a special token may stand for a literal. In parts with free text, and in other grammars, it may
+ * not. */
 static void special_tokens_spell_literals(void **state) {
     (void)state;
     static const struct {
@@ -429,7 +431,7 @@ static void special_tokens_spell_literals(void **state) {
     }
 }
 
-/* Many states: those that nobody holds go, and a matcher does not notice. */
+/* Many states: those that nobody uses are removed, and no matcher notices. */
 static void old_states_make_room(void **state) {
     (void)state;
     made m = make(CLLM_GRAMMAR_GBNF, "root ::= (\"(\" root \")\")* | [a-z]{0,90000} \"!\"");
@@ -470,7 +472,7 @@ static void right_recursion_is_a_loop(void **state) {
     unmake(&m);
 }
 
-/* Too many ways to go on are told, and nothing more: others go on. */
+/* If a place has too many ways to go on, only the matcher at that place gets an error; others continue. */
 static void too_many_ways_are_an_error_of_that_place(void **state) {
     (void)state;
     char *text = malloc(1 << 20), *at = text;

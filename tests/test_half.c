@@ -47,7 +47,8 @@ static void floats_that_are_f16_stay(void **state) {
     for (uint32_t bits = 0; bits <= 0x7C00; bits++) check_narrowed((float)f16_value(bits), bits);
 }
 
-/* Around the middle between each two neighbours; above the largest, 2^16 stands in for the neighbour and is infinity. */
+/* Around the middle between each two neighbours. Above the largest half, 2^16 takes the place of the neighbour, and
+ * means infinity. */
 static void floats_between_round_to_nearest_even(void **state) {
     (void)state;
     for (uint32_t below = 0; below < 0x7C00; below++) {
@@ -79,7 +80,7 @@ static void any_float_rounds_to_the_nearest(void **state) {
     uint64_t random = 1;
     for (int i = 0; i < 200000; i++) {
         uint32_t bits = (uint32_t)random_u64(&random) & 0x7FFFFFFF;
-        if (i % 2) bits = 0x30000000 + bits % 0x18000000; /* every other one in or near the range of halfs */
+        if (i % 2) bits = 0x30000000 + bits % 0x18000000; /* every second number is in or near the range of halfs */
         float value = float_from_bits(bits);
         if (!isnan(value)) check_narrowed(value, nearest_f16((double)value));
     }

@@ -27,7 +27,7 @@ static void the_largest_are_chosen_and_of_equal_ones_the_first(void **state) {
         uint32_t chosen[MOST_SCORES + 1];
         const uint32_t n = 1 + (uint32_t)(random_u64(&random) % MOST_SCORES),
                        k = 1 + (uint32_t)(random_u64(&random) % n);
-        for (uint32_t i = 0; i < n; i++) { /* of every other round many are equal */
+        for (uint32_t i = 0; i < n; i++) { /* in every second round many scores are equal */
             const float drawn = random_float(&random);
             scores[i] = round % 2 ? roundf(drawn * 4) : ldexpf(drawn, (int)(random_u64(&random) % 60) - 30);
             if (scores[i] == 0) scores[i] = 0; /* indexers give no -0 */
@@ -66,7 +66,7 @@ static cllm_model *load(const char *name, uint32_t top_k) {
     return model;
 }
 
-/* What rows are computed of at once, and by whom; the others before have none. */
+/* The size of a batch and the number of threads. */
 typedef struct cut {
     uint32_t n_batch, n_threads;
 } cut;
@@ -91,10 +91,11 @@ static float *rows_of(const cllm_model *model, const int32_t *tokens, cut c, cll
     return rows;
 }
 
-/* Rows that are left out of the last layer do not move the others' choice. */
+/* Asks only for the last row of each call. The other rows are left out of the last layer; this must not change the
+ * choices of the last row. */
 static void check_last_rows(const cllm_model *model, const int32_t *tokens, cut c, cllm_kv_type type, const char *isa,
                             const float *want) {
-    static const size_t counts[] = {CHOSEN - 1, 1, 1, 120, N_TOKENS - CHOSEN - 121}; /* whose last rows are asked for */
+    static const size_t counts[] = {CHOSEN - 1, 1, 1, 120, N_TOKENS - CHOSEN - 121}; /* each asks for its last row */
     solo *s = open_solo(model, c, type, isa);
     for (size_t i = 0, done = 0; i < sizeof counts / sizeof *counts; i++) {
         const float *logits;
@@ -137,7 +138,7 @@ static void rows_have_the_same_bits(void **state) {
     }
 }
 
-/* Up to top_k positions a token sees all, and then it does not. */
+/* If there are at most top_k positions, a token sees them all; after that it does not. */
 static void what_is_chosen_counts(void **state) {
     (void)state;
     cllm_model *all = load("deepseek32", N_CTX), *some = load("deepseek32", CHOSEN);

@@ -14,7 +14,7 @@ enum { NOW = 1767323045 }; /* 2026-01-02 03:04:05 */
 
 static const char *const trusted_names[] = {"bos_token", "eos_token"};
 
-/* What a rendering gave; released by arena_free. */
+/* The result of a rendering; released by arena_free. */
 typedef struct rendering {
     arena arena;
     char *text, *marks; /* [length]; of each byte 'T' (trusted) or 'u' */
@@ -51,7 +51,7 @@ static json_value read_json(const char *text, size_t length, arena *a) {
     return v;
 }
 
-/* Is this what was to come: a string, or an object whose `error` is a part of the message? */
+/* True if the rendering gave what was expected: a string, or an object whose `error` is a part of the message. */
 static bool is_as_expected(const rendering *r, const json_value *want) {
     const json_value *error = want->kind == JSON_OBJECT ? json_find(want, "error") : NULL;
     char part[300];
@@ -136,7 +136,7 @@ static void published_templates_render_to_the_byte(void **state) {
     arena_free(&a);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- trust */
+/* ------------------------------------------------------------------------------------------------------------ trust */
 
 static void check_marks(const char *template, const char *json, const char *text, const char *marks) {
     arena a = {0};
@@ -174,9 +174,9 @@ static void characters_of_values_are_never_trusted(void **state) {
     check_marks("{{ 'x%sy' % l }}", json, "x['a', 'b']y", "TTTuTTTTuTTT");
 }
 
-/* ------------------------------------------------------------------------------------------------------- special tokens */
+/* --------------------------------------------------------------------------------------------------- special tokens */
 
-/* The special tokens among ids, but for those that are mere text. */
+/* Lists the special tokens among ids, except those whose text is ordinary text. */
 static size_t list_specials(const cllm_tokenizer *t, const int32_t *tokens, size_t count, int32_t *specials) {
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
@@ -198,7 +198,8 @@ static void check_parts(const cllm_tokenizer *t, const cllm_part *parts, size_t 
     cllm_free(tokens);
 }
 
-/* Parts are one text: cut anywhere they give the ids of the whole, and a special token counts if all of it is trusted. */
+/* Parts form one text. Wherever it is cut, they give the ids of the whole text. A special token counts only if all of
+ * it is trusted. */
 static void parts_are_one_text(void **state) {
     (void)state;
     const char *path = shared_file("vocab/ggml-vocab-qwen2.gguf");
@@ -319,7 +320,7 @@ static void messages_never_become_special_tokens(void **state) {
     if (n_conversations == 0) skip();
 }
 
-/* ------------------------------------------------------------------------------------------------------------ limits */
+/* ----------------------------------------------------------------------------------------------------------- limits */
 
 static void check_limit(const char *template, cllm_status status, const char *part) {
     const json_value none = {.kind = JSON_OBJECT};
@@ -387,7 +388,7 @@ static void hostile_templates_end_in_an_error(void **state) {
     all = malloc(strlen(elif) + 40);
     sprintf(all, "{%% if false %%}%s", elif);
     const json_value none = {.kind = JSON_OBJECT};
-    rendering r = render(all, strlen(all), &none); /* long is not deep */
+    rendering r = render(all, strlen(all), &none); /* the template is long, but not deep */
     assert_ok(r.status, &r.err);
     assert_string_equal(r.text, "x");
     arena_free(&r.arena);

@@ -140,7 +140,7 @@ static void what_is_too_much_is_refused(void **state) {
     arena_free(&a);
 }
 
-/* Random floats are read again as they were, by no more digits than that takes. */
+/* Random floats are written with no more digits than needed, and are read again unchanged. */
 static void floats_need_no_more_digits(void **state) {
     (void)state;
     uint64_t random = test_seed();

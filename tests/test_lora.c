@@ -26,7 +26,7 @@ typedef struct recipe {
     bool shared_a; /* one A for all experts or heads */
 } recipe;
 
-/* --------------------------------------------------------------------------------------- matrices by plain arithmetic */
+/* ------------------------------------------------------------------------------------- matrices by plain arithmetic */
 
 static bool is_matrix(const cllm_tensor *t) {
     static const char *const others[] = {"norm", "rope_", "position_embd", ".bias", ".scale", "attn_sinks"};
@@ -55,7 +55,7 @@ static float *as_floats(quant_type type, const void *bytes, size_t n) {
 
 static size_t n_elements(const cllm_tensor *t) { return (size_t)(t->shape[0] * t->shape[1] * t->shape[2]); }
 
-/* A or B of a tensor: the same each time. */
+/* The matrix A or B of a tensor, with the same numbers each time. */
 typedef struct factor {
     uint64_t shape[3];
     void *bytes;
@@ -136,7 +136,7 @@ static void copy_metadata(gguf_builder *g, const cllm_gguf *gguf, const char *pa
     fail_msg("%s: no tensor in %s", first, path);
 }
 
-/* The model in F32, merged with adapters. A tied output matrix stays as it was. */
+/* Writes the model in F32, merged with adapters. A tied output matrix is not changed. */
 static const char *write_merged(const char *name, const char *base, const recipe *recipes, size_t n_recipes) {
     cllm_gguf *gguf = open_file(base);
     gguf_builder g;
@@ -160,7 +160,7 @@ static const char *write_merged(const char *name, const char *base, const recipe
     return builder_write(&g, name);
 }
 
-/* The same model with its embedding table once more, as the output. */
+/* Writes the same model with its embedding table a second time, as the output. */
 static const char *write_untied(const char *name, const char *base) {
     cllm_gguf *gguf = open_file(base);
     gguf_builder g;
@@ -202,7 +202,7 @@ static cllm_lora write_adapter(const char *name, const char *base, const recipe 
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
         if (!adapts(r, t)) continue;
-        put_factor(&g, r, t, i % 2); /* B may come first */
+        put_factor(&g, r, t, i % 2); /* B comes first every second time */
         put_factor(&g, r, t, !(i % 2));
     }
     cllm_gguf_close(gguf);
@@ -249,8 +249,8 @@ static size_t n_logits(const char *path) {
     return n;
 }
 
-/* The model in F32 with the adapters beside it, and merged; limit: of the best instruction set, the scalar one is held to
- * 1e-8. Each adapter on its own must make a difference. */
+/* Compares the model in F32 that has adapters with a model that was merged with them. limit: for the best instruction
+ * set; the limit of the scalar one is 1e-8. The adapters must make a difference. */
 static void check_merged(const char *what, const char *base, const recipe *recipes, size_t n, double limit) {
     cllm_lora loras[MOST_ADAPTERS];
     char name[64];
@@ -293,7 +293,7 @@ static void adapters_equal_a_merged_model(void **state) {
     check_merged("tiny, of one alone", tiny(QUANT_F32, 0, 0), two, 1, 1e-8);
 }
 
-/* Matrix by matrix, so that none hides behind another. */
+/* One matrix at a time, so that no matrix hides a fault of another. */
 static void each_matrix_on_its_own(void **state) {
     (void)state;
     const char *const names[] = {"token_embd",  "output.weight", "attn_q", "attn_k",   "attn_v",
@@ -304,14 +304,15 @@ static void each_matrix_on_its_own(void **state) {
     }
 }
 
-/* The output matrix that is the embedding table too stays as it is: what is adapted is the look-up. */
+/* In a tied model, adapters of the embedding change only the look-up of tokens, and not the output. */
 static void a_tied_embedding_is_adapted_where_it_is_looked_up(void **state) {
     (void)state;
     const recipe both[] = {{1, 8, QUANT_F32, 12, 1, NULL, false}, {2, 3, QUANT_F16, 0, -0.5f, "token_embd", false}};
     check_merged("tied", tiny(QUANT_F32, 1, 0), both, 2, 1e-8);
 }
 
-/* An adapter names the output of a tied model as that of any other; the look-up of tokens then stays as it is. */
+/* An adapter can name the output matrix of a tied model, as in any other model. Then it does not change the look-up of
+ * tokens. */
 static void a_tied_output_is_adapted_alone(void **state) {
     (void)state;
     const recipe one = {5, 4, QUANT_F32, 40, 1, "output.weight", false};
@@ -336,7 +337,7 @@ static void a_tied_output_is_adapted_alone(void **state) {
     free(got);
 }
 
-/* Ranks of the block, and vectors rounded to 8 bits where kernels want that. */
+/* Ranks that fill whole blocks, with vectors that are rounded to 8 bits if the kernels need that. */
 static void adapters_may_be_of_any_type(void **state) {
     (void)state;
     tiny_model m = tiny_model_default();
@@ -367,7 +368,7 @@ static void nothing_is_left_of_a_scale_of_zero(void **state) {
     free(got);
 }
 
-/* By any batch and number of threads, repacked or not. */
+/* With any batch and number of threads, repacked or not. */
 static void check_bits(const char *base, const recipe *recipes, size_t n_recipes) {
     cllm_lora loras[MOST_ADAPTERS];
     char name[64];
@@ -407,7 +408,7 @@ static void the_same_bits_however_the_work_is_cut(void **state) {
     check_bits(tiny(QUANT_Q4_0, 1, 0), types, 3);
     tiny_model wide = tiny_model_default();
     wide.n_layers = 1;
-    wide.n_embd = 4096; /* so that threads share out the embeddings */
+    wide.n_embd = 4096; /* large, so that threads share the look-up of embeddings */
     check_bits(tiny_model_write("wide.gguf", &wide), two, 2);
 }
 
@@ -432,7 +433,7 @@ static void the_plan_counts_adapters(void **state) {
     const uint64_t layers = 2 * (ends + ffn) * 8 * 4, output = (64 + 50) * 8 * 4;
     assert_int_equal(plans[1].weights - plans[0].weights, layers + 2 * output);
     assert_int_equal(bytes_per_token[1] - bytes_per_token[0], layers + output + (1 + 64) * 8 * 4);
-    assert_true(plans[1].scratch >= plans[0].scratch + 64 * 7 * 8 * 4); /* of a layer's matrices, each A x */
+    assert_true(plans[1].scratch >= plans[0].scratch + 64 * 7 * 8 * 4); /* A x for each matrix of a layer */
     assert_int_equal(plans[1].kv_cache, plans[0].kv_cache);
 }
 
@@ -628,7 +629,7 @@ static const char *family_path(const char *name) {
     return shared_file(file);
 }
 
-/* A tied table, which one row of a family may forbid to part, is left alone here. */
+/* A tied table is not adapted here: not every family allows an output matrix that differs from it. */
 static void a_family_equals_its_merged_model(void **state) {
     const char *name = *state, *base = family_path(name);
     if (!base) skip();
@@ -650,7 +651,7 @@ static void a_family_has_the_same_bits(void **state) {
     check_bits(path, both, 2);
 }
 
-/* Where these alone are adapted, what is kept of A x is theirs alone. */
+/* If only these are adapted, the memory for A x must be large enough for them. */
 static void experts_and_heads_have_room(void **state) {
     (void)state;
     const recipe one = {13, 6, QUANT_F32, 6, 3, "_exps.weight", false},

@@ -42,9 +42,9 @@ static void a_sound_model_loads(void **state) {
     cllm_model_destroy(model);
 }
 
-/* A number of the metadata that does not fit the other numbers, or the tensors of the sound model. */
+/* A number of the metadata that contradicts other numbers, or the tensors of the sound model. */
 typedef struct bad_number {
-    size_t offset; /* of the field of tiny_model that is set */
+    size_t offset; /* offset in tiny_model of the field that is set */
     uint32_t value;
     const char *message;
 } bad_number;
@@ -216,9 +216,8 @@ static void a_type_without_a_kernel_is_refused(void **state) {
     assert_error(load_built(&g, &err), &err, CLLM_ERR_UNSUPPORTED, "token_embd.weight: tensors of type Q8_K");
 }
 
-/* Frequencies by the formulas of the papers, for a head of 8 with base 10000. */
-/* A group of experts is ranked by its best where scores are a softmax (DeepSeek V2), by its best two where they are sigmoids
- * (V3): written once more, the plain way, for random logits. */
+/* A group of experts is ranked by its best expert if scores are a softmax (DeepSeek V2), and by its best two if they
+ * are sigmoids (V3). The test computes this again in the simplest way, with random logits. */
 static void groups_of_experts_are_ranked_as_deepseek_does(void **state) {
     (void)state;
     enum { GROUPS = 8, LENGTH = 4, N = GROUPS * LENGTH, GROUPS_USED = 3, USED = 6 };
@@ -262,7 +261,7 @@ static void groups_of_experts_are_ranked_as_deepseek_does(void **state) {
             memcpy(scores, logits, sizeof logits);
             choose_experts(&c, NULL, scores, chosen, weights);
             for (int k = 0; k < USED; k++) {
-                int better = 0; /* of those that may be chosen */
+                int better = 0; /* counts only experts that may be chosen */
                 for (int i = 0; i < N; i++) better += in[v3][i] && score[i] > score[chosen[k]];
                 if (!in[v3][chosen[k]] || better != k) fail_msg("V%d: choice %d is expert %u", v3 + 2, k, chosen[k]);
                 assert_true(fabs((double)weights[k] - score[chosen[k]]) < 1e-6);
@@ -272,7 +271,8 @@ static void groups_of_experts_are_ranked_as_deepseek_does(void **state) {
     assert_true(n_differ > 50);
 }
 
-/* gpt-oss as its authors' code has it: the ramp from pair 8.093 to 17.398, not from 8 to 18; of heads of 64 elements. */
+/* As the code of gpt-oss's authors does it: with heads of 64 elements, the ramp goes from pair 8.093 to 17.398, not
+ * from 8 to 18. */
 static void the_ramp_of_gpt_oss_is_not_rounded(void **state) {
     (void)state;
     double frequencies[32];
@@ -298,13 +298,14 @@ static void the_ramp_of_gpt_oss_is_not_rounded(void **state) {
     }
     assert_true(fabs((double)table.magnitude - (1 + 0.1 * log(32))) < 1e-6);
 
-    c.yarn_kept = 0.5f; /* half of what would be kept of a pair's own frequency; and a magnitude from the file */
+    c.yarn_kept = 0.5f; /* half of the share that a pair keeps of its own frequency; and a magnitude from the file */
     c.yarn_magnitude = 1.25f;
     rope_prepare(&c, false, NULL, &table);
     assert_true(fabs(frequencies[1] / (pow(150000, -1 / 32.0) * (0.5 + 0.5 / 32)) - 1) < 1e-12);
     assert_true(table.magnitude == 1.25f);
 }
 
+/* Frequencies by the formulas of the papers, for a head of 8 with base 10000. */
 static void rope_frequencies_follow_their_formulas(void **state) {
     (void)state;
     double frequencies[4];

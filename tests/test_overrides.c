@@ -110,7 +110,7 @@ static void values_are_replaced_in_the_type_of_the_file(void **state) {
     assert_true(value_of(gguf, "u64", CLLM_UINT64)->u == UINT64_MAX);
     assert_true(value_of(gguf, "i64", CLLM_INT64)->i == INT64_MIN);
     assert_true(value_of(gguf, "f64", CLLM_FLOAT64)->f == 1 / 3.0);
-    assert_true(value_of(gguf, "f32", CLLM_FLOAT32)->f == (double)(1 / 3.0f)); /* as a float32 of the file would be */
+    assert_true(value_of(gguf, "f32", CLLM_FLOAT32)->f == (double)(1 / 3.0f)); /* rounded like a float32 in a file */
     assert_true(value_of(gguf, "bool", CLLM_BOOL)->b);
     assert_int_equal(value_of(gguf, "string", CLLM_STRING)->string.length, 7);
     assert_memory_equal(value_of(gguf, "string", CLLM_STRING)->string.data, "another", 7);
@@ -130,7 +130,7 @@ static void values_are_replaced_in_the_type_of_the_file(void **state) {
     cllm_gguf_close(gguf);
 }
 
-/* Signed and unsigned alike, wherever the number fits. */
+/* Signed and unsigned types can replace each other if the number fits. */
 static void integers_of_any_type_replace_each_other(void **state) {
     (void)state;
     const cllm_metadata overrides[] = {
@@ -177,7 +177,7 @@ static void keys_are_added_and_copied(void **state) {
     assert_ok(gguf_get_f32(gguf, "mm", GGUF_REQUIRED, &f, &err), &err);
     assert_ok(gguf_get_bool(gguf, "general.b", GGUF_REQUIRED, &b, &err), &err);
     assert_true(u == 5 && f == 0.1f && b);
-    /* what a reader of the key says of it has no offset in the file */
+    /* an error about an override has no offset in the file */
     assert_error(gguf_get_f32(gguf, "zz", GGUF_REQUIRED, &f, &err), &err, CLLM_ERR_FORMAT,
                  "zz: a value of type uint64, must be float32 or float64 (in an override)");
     assert_true(err.offset == CLLM_NO_OFFSET);
@@ -322,7 +322,7 @@ static float *run_model(rope_keys keys, const cllm_metadata *overrides, size_t n
     return copy;
 }
 
-/* Does a file of these keys compute the same bits as one of the other keys with the overrides? */
+/* True if a file with `keys` gives the same bits as a file with `others` and the overrides. */
 static bool same_logits(rope_keys keys, rope_keys others, const cllm_metadata *overrides, size_t n) {
     size_t count;
     float *want = run_model(keys, NULL, 0, &count), *got = run_model(others, overrides, n, &count);
@@ -338,9 +338,9 @@ static void a_model_computes_by_what_is_given(void **state) {
     const cllm_metadata same_base[] = {FLOAT(".rope.freq_base", 10000)};
     const cllm_metadata none[] = {FLOAT(".rope.scaling.factor", 4), STR(".rope.scaling.type", "none")};
     const rope_keys plain = {0}, four = {.factor = 4}, two = {.factor = 2}, old_two = {.linear = 2};
-    assert_true(same_logits(four, plain, by_4, 1)); /* its type is linear where the file has none */
+    assert_true(same_logits(four, plain, by_4, 1)); /* without a type in the file, the type is linear */
     assert_true(same_logits(four, two, by_4, 1));
-    assert_true(same_logits(four, old_two, by_4, 1)); /* the older key counts for less */
+    assert_true(same_logits(four, old_two, by_4, 1)); /* the older key has less weight */
     assert_false(same_logits(four, two, NULL, 0));
     assert_false(same_logits(plain, plain, by_4, 1));
     assert_true(same_logits(plain, two, none, 2));
@@ -395,7 +395,7 @@ static void a_view_marks_what_its_look_ups_find(void **state) {
     assert_ok(gguf_get_u32(view, "u32", GGUF_OPTIONAL, &number, &err), &err);
     assert_ok(gguf_get_u32(view, "absent", GGUF_OPTIONAL, &number, &err), &err);
     assert_ok(gguf_get_u32(gguf, "u16", GGUF_OPTIONAL, &number, &err),
-              &err); /* of the file itself, which marks nothing */
+              &err); /* the keys of the file itself, without marks */
     assert_non_null(cllm_gguf_find(view, "string"));
     gguf_view_destroy(view);
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {

@@ -57,7 +57,7 @@ static void shows_what_each_rule_does(void **state) {
         {"llama-bpe", "'\xC5\xBFo \n\n x\tif\xC2\xA0é", "'\xC5\xBF|o| \n\n| x|\tif|\xC2\xA0é|"},
         {"qwen2", "(x) 12", "(x|)| |1|2|"},
         {"gpt-4o", "HelloWORLD's ABCdef/\n", "Hello|WORLD's| ABCdef|/\n|"},
-        {"gpt-4o", "\xCC\x81ZA", "\xCC\x81|ZA|"}, /* a mark is small too, but the capitals after it are not */
+        {"gpt-4o", "\xCC\x81ZA", "\xCC\x81|ZA|"}, /* a mark counts as a small letter; the capitals after it do not */
         {"tekken", "Don't 12", "Don|'t| |1|2|"},
         {"deepseek-v3", "1234 .py 日本go", "123|4| .|py| |日本|go|"},
         {"afmoe", "1234567 x", "1|234|567| x|"},
@@ -72,7 +72,7 @@ static void shows_what_each_rule_does(void **state) {
         {"kimi-k2", "日本go go", "日本|go| go|"},
         {"jais-2", "a       b", "a|    |  | b|"},
         {"chameleon", "a     b", "a|    | b|"},
-        {"llama-bpe", "\xFF\xC3 a", "\xFF\xC3| a|"}, /* no UTF-8: signs */
+        {"llama-bpe", "\xFF\xC3 a", "\xFF\xC3| a|"}, /* bytes that are not UTF-8 count as signs */
         {"llama-bpe", "", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -107,7 +107,7 @@ typedef struct expression {
     pcre2_match_data *match;
 } expression;
 
-/* Each expression cuts the pieces of the one before, at both ends of each match. */
+/* Each expression cuts the pieces that the one before left, at both ends of each match. */
 static void split_by_expression(const expression *e, pcre2_code *const *stages, const char *text, size_t length,
                                 shown *s) {
     if (length == 0) return;
@@ -123,7 +123,7 @@ static void split_by_expression(const expression *e, pcre2_code *const *stages, 
         split_by_expression(e, stages + 1, text + begin, from - begin, s);
         split_by_expression(e, stages + 1, text + from, to - from, s);
         begin = to;
-        at = to > from ? to : to + 1; /* an empty match cuts as well; where one is possible, there are digits alone */
+        at = to > from ? to : to + 1; /* an empty match cuts, too; where one is possible, there are only digits */
     }
     split_by_expression(e, stages + 1, text + begin, length - begin, s);
 }
@@ -150,7 +150,8 @@ static void split_by_expression(const expression *e, pcre2_code *const *stages, 
 #define KIMI_CAPITAL NOT_HAN("[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]")
 #define KIMI_SMALL   NOT_HAN("[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]")
 
-/* The letters of deepseek-llm are those with case, of an older Unicode: the ranges of its tokenizer.json. */
+/* The letters of deepseek-llm are the letters with case of an older Unicode. These are the ranges of its
+ * tokenizer.json. */
 #define DEEPSEEK_LETTERS                                                                                        \
     "A-Za-z\\x{B5}\\x{C0}-\\x{D6}\\x{D8}-\\x{F6}\\x{F8}-\\x{1BA}\\x{1BC}-\\x{1BF}\\x{1C4}-\\x{293}"             \
     "\\x{295}-\\x{2AF}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37B}-\\x{37D}\\x{37F}\\x{386}\\x{388}-\\x{38A}"      \
@@ -215,7 +216,8 @@ static const struct {
       "\\x{1000}-\\x{109F}\\x{AA60}-\\x{AA7F}\\x{A9E0}-\\x{A9FF}\\x{AC00}-\\x{D7AF}\\x{1100}-\\x{11FF}]+",
       DEEPSEEK_V3}},
     {"gpt-4o", {O200K(CONTRACTIONS "?", "{1,3}")}},
-    /* for \b, to which marks and connectors are parts of words in Oniguruma, which tokenizers use, but not in PCRE2 */
+    /* this stands for \b. In Oniguruma, which tokenizers use, marks and connectors belong to words; in PCRE2 they do
+     * not */
     {"tiny_aya", {"\\d{1,3}(?=(?:\\d{3})*(?![\\p{L}\\p{M}\\d\\p{Pc}]))", O200K(CONTRACTIONS "?", "{1,3}")}},
     {"youtu",
      {"[\\x{AC00}-\\x{D7A3}\\x{3131}-\\x{318E}]+|[\\x{FF01}\\x{2026}\\x{201C}\\x{201D}\\x{2018}\\x{2019}\\x{2014}\\x{"
@@ -258,7 +260,7 @@ static bool is_assigned(uint32_t code_point) {
     return pcre2_match(unassigned, (PCRE2_SPTR)text, put_utf8(text, code_point), 0, 0, match, NULL) < 0;
 }
 
-/* Of all sorts that a rule of some pre-tokenizer treats apart, and any other. */
+/* Characters of each sort that some pre-tokenizer treats differently, and any other character. */
 static uint32_t random_code_point(uint64_t *random) {
     static const uint32_t few[] = {' ',    ' ',    ' ',    '\n',   '\n',   '\r',   '\t',   0x0B,   0x85,  0xA0,
                                    0x2003, 0x3000, 0x2028, '\'',   '\'',   '/',    '_',    '(',    ')',   '|',
@@ -280,7 +282,8 @@ static uint32_t random_code_point(uint64_t *random) {
     return code_point == 0 || code_point == '|' ? 'x' : code_point;
 }
 
-/* Runs of one character, contractions, and single ones; no zero byte and no U+180E, which is a space to PCRE2 alone. */
+/* Runs of one character, contractions, and single characters. No zero byte, and no U+180E, which only PCRE2 takes for a
+ * space. */
 static void random_text(uint64_t *random, char *text, size_t capacity) {
     size_t length = 0, parts = 1 + random_u64(random) % 20;
     while (parts-- > 0) {

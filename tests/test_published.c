@@ -21,14 +21,14 @@
 enum {
     MOST_TOKENS = 2048,
     CHUNK = 64,      /* tokens that the paths evaluate in turn */
-    BEGINNING = 192, /* tokens of a text that every path reads; the best path reads them all */
+    BEGINNING = 192, /* every path reads these tokens of a text; the best path reads the rest, too */
     SANITIZED =
-        24 /* tokens of a text under a sanitizer, which takes long: too few for the means, so what is exact is compared */
+        24 /* tokens of a text under a sanitizer, which is slow: too few for means, so exact results are compared */
 };
 
-/* llama.cpp's own KL by default settings, of the whole text (published/README.md) and of its beginning (measured in the
- * same way): ours must be less. Its top-1 agreement is a count of few near ties, some more or less by chance: ours
- * may be lower by half a percent. */
+/* The KL of llama.cpp itself with default settings: of the whole text (published/README.md), and of its beginning
+ * (measured in the same way). Our KL must be less. Its top-1 agreement counts a few near ties, and chance decides some
+ * of them. So ours may be lower by half a percent. */
 typedef struct published_text {
     const char *model, *text;
     double peer_kl, peer_top1;
@@ -46,9 +46,9 @@ enum { N_TEXTS = sizeof texts / sizeof *texts };
 typedef struct exact_text {
     size_t n_tokens;
     int32_t tokens[MOST_TOKENS];
-    double log_probability[MOST_TOKENS]; /* of tokens[i] after those before it; the first has none */
+    double log_probability[MOST_TOKENS]; /* of tokens[i], given the tokens before it; the first token has none */
     int32_t likeliest[MOST_TOKENS];      /* after tokens[i] */
-    double entropy[MOST_TOKENS];         /* likewise */
+    double entropy[MOST_TOKENS];         /* of the token after tokens[i] */
 } exact_text;
 
 static exact_text exact;
@@ -119,15 +119,15 @@ static void tokens_are_equal(void **state) {
 
 enum { SCALAR, BEST }; /* the first two of the paths */
 
-/* What one path has computed of a text until now. */
+/* What one path has computed of a text so far. */
 typedef struct path {
     solo *session;
     float *reference; /* [CHUNK][n_vocab] log probabilities of the scalar path; it writes them, the others compare */
     bool is_reference, compares;
     size_t n_vocab, first; /* first: position of the chunk's first token */
 
-    size_t n_rows, n_likeliest; /* rows seen; those with the exact likeliest token */
-    size_t n_scored;            /* rows with a token after them, whose log probabilities follow */
+    size_t n_rows, n_likeliest; /* rows so far; rows with the same likeliest token as exact arithmetic */
+    size_t n_scored;            /* rows with a token after them; the sums below are over these */
     double log_probability, exact_log_probability, square_error, worst_error, worst_entropy;
     double kl, worst_kl;
     size_t n_compared;
@@ -178,7 +178,7 @@ static void take_row(path *p, size_t index, const float *logits) {
     }
 }
 
-/* False where this CPU lacks the path's instructions. isa: NULL: the best. */
+/* Returns false if this CPU lacks the path's instructions. isa NULL: the best path. */
 static bool path_begin(path *p, const cllm_model *model, const char *isa, float *reference) {
     const bool scalar = isa && strcmp(isa, "scalar") == 0;
     *p = (path){.reference = reference, .is_reference = scalar, .n_vocab = cllm_model_get_info(model)->n_vocab};
@@ -230,7 +230,7 @@ static void assert_exact(const path *p) {
     assert_true(p->worst_entropy <= 2e-4);
 }
 
-/* A fast path rounds activations to 8 bits, and keys and values to f16. compared_all: its KL is of the whole text. */
+/* A fast path rounds activations to 8 bits, and keys and values to f16. compared_all: the KL covers the whole text. */
 static void assert_close(const path *p, const published_text *of, bool compared_all) {
     const double n = (double)p->n_scored, kl = p->kl / (double)p->n_compared;
     const bool read_all = p->n_rows == exact.n_tokens;
@@ -334,7 +334,7 @@ static void minilm_embeds(void **state) {
             assert_ok(cllm_sequence_create(engine, &spans[i].sequence, &err), &err);
         }
         assert_ok(cllm_eval(engine, spans, N_EMBEDDED, &err), &err);
-        for (size_t i = 0; i < N_EMBEDDED; i++) { /* both are of length 1 */
+        for (size_t i = 0; i < N_EMBEDDED; i++) { /* both vectors have length 1 */
             double product = 0;
             for (size_t c = 0; c < MINILM_EMBD; c++)
                 product += (double)spans[i].rows[c] * (double)want[i * MINILM_EMBD + c];

@@ -99,7 +99,7 @@ typedef struct bench {
     cllm_model *model;
     uint32_t n_vocab;
     int32_t tokens[N_TOKENS];
-    float *want; /* [N_TOKENS][n_vocab] of one evaluation of all */
+    float *want; /* [N_TOKENS][n_vocab], from one evaluation of all tokens */
     solo *s;
 } bench;
 
@@ -166,7 +166,7 @@ static void take_back(bench *b) {
     cllm_sequence *s = b->s->sequence;
     cllm_error err;
     go_on(b, s, 30);
-    for (uint32_t back = 1; back <= BATCH; back++) { /* of a call of many batches */
+    for (uint32_t back = 1; back <= BATCH; back++) { /* after one call with many batches */
         assert_ok(cllm_sequence_truncate(s, 30 - back, &err), &err);
         assert_int_equal(cllm_sequence_length(s), 30 - back);
         if (back > 1) go_on(b, s, 30 - back + 1);
@@ -174,7 +174,7 @@ static void take_back(bench *b) {
         assert_ok(cllm_sequence_truncate(s, 0, &err), &err);
         go_on(b, s, 30);
     }
-    for (uint32_t i = 30; i < 50; i++) { /* of calls of one token, and of guesses that are refused again and again */
+    for (uint32_t i = 30; i < 50; i++) { /* after calls with one token, as when guesses are refused again and again */
         go_on(b, s, i + 5);
         assert_ok(cllm_sequence_truncate(s, i + 1, &err), &err);
     }
@@ -219,7 +219,7 @@ static void save_it(bench *b) {
     cllm_sequence *s = b->s->sequence, *loaded;
     cllm_error err;
     go_on(b, s, 33);
-    for (uint32_t length = 33; length >= 29; length -= 4) { /* the second time some tokens are replayed */
+    for (uint32_t length = 33; length >= 29; length -= 4) { /* the second time, some tokens are evaluated again */
         assert_ok(cllm_sequence_truncate(s, length, &err), &err);
         assert_ok(cllm_sequence_save(s, path, &err), &err);
         assert_ok(cllm_sequence_load(b->s->engine, path, &loaded, &err), &err);
@@ -229,7 +229,7 @@ static void save_it(bench *b) {
     }
     size_t n;
     unsigned char *bytes = read_file(path, &n);
-    bytes[n - 12] ^= 1; /* of the state */
+    bytes[n - 12] ^= 1; /* one bit of the state */
     const char *damaged = write_temporary("state.seq", bytes, n);
     assert_int_equal(cllm_sequence_load(b->s->engine, damaged, &loaded, &err), CLLM_ERR_FORMAT);
     free(bytes);
@@ -240,7 +240,7 @@ static void a_saved_sequence_has_its_state(void **state) {
     with_models(save_it);
 }
 
-/* What a sequence holds itself is all that it can reuse. */
+/* Without a cache, a sequence can reuse only what it holds itself. */
 static void reuse_it(bench *b) {
     cllm_sequence *s = b->s->sequence;
     go_on(b, s, 20);
@@ -258,8 +258,8 @@ static void a_sequence_reuses_its_own_beginning(void **state) {
     with_models(reuse_it);
 }
 
-/* A prompt after 10 tokens, and an answer that comes token by token: the next prompt may leave the text a little before its end, or
- * anywhere in the answer. */
+/* A prompt comes after 10 tokens, then an answer token by token. The next prompt may differ a little before the end of
+ * the first prompt, or anywhere in the answer. */
 static void answer(bench *b) {
     cllm_sequence *s = b->s->sequence;
     int32_t other[N_TOKENS];
@@ -271,7 +271,7 @@ static void answer(bench *b) {
     go_on(b, s, 85);
     assert_int_equal(cllm_sequence_reuse(s, other, N_TOKENS), 10);
     for (uint32_t end = 20; end <= 45; end++) go_on(b, s, end);
-    assert_in_range(cllm_sequence_reuse(s, b->tokens, 40), 20 - BATCH, 20); /* soon after the prompt */
+    assert_in_range(cllm_sequence_reuse(s, b->tokens, 40), 20 - BATCH, 20); /* from just before the end of the prompt */
     go_on(b, s, N_TOKENS);
 }
 
@@ -282,7 +282,7 @@ static void a_prompt_may_leave_the_text_in_an_answer(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- the prefix cache */
 
-/* A model in an engine with a prefix cache. The texts are `tokens`, and others that leave it somewhere. */
+/* A model in an engine with a prefix cache. The texts are `tokens`, and other texts that begin like it. */
 enum { LONG = 700, N_CACHED_CONTEXT = 800, BEFORE_END = 8 };
 
 typedef struct cached_bench {
@@ -291,7 +291,7 @@ typedef struct cached_bench {
     uint32_t n_vocab;
     int32_t tokens[LONG];
     cllm_engine *engine;
-    solo *alone; /* without a cache */
+    solo *alone; /* an engine without a cache */
 } cached_bench;
 
 static bool open_cached(cached_bench *b, const char *name, uint64_t cache_bytes) {
@@ -320,7 +320,7 @@ static void close_cached(cached_bench *b) {
     cllm_model_destroy(b->model);
 }
 
-/* The same tokens up to `same`, and others from there on. */
+/* The same tokens up to `same`, and other tokens after that. */
 static void leave_text(const cached_bench *b, uint32_t same, int32_t *tokens) {
     for (uint32_t i = 0; i < LONG; i++) tokens[i] = i < same ? b->tokens[i] : 1 + (b->tokens[i] + 7) % 500;
 }
@@ -334,7 +334,7 @@ static cllm_sequence *adopt(cached_bench *b, const int32_t *tokens, uint32_t cou
     return s;
 }
 
-/* Read the rest of a text, and compare what comes after it with that of a sequence that reads it all. */
+/* Reads the rest of a text. The logits at its end must be those of a sequence that reads the whole text. */
 static void read_on(cached_bench *b, cllm_sequence *s, const int32_t *tokens, uint32_t count) {
     const uint32_t first = cllm_sequence_length(s);
     cllm_span span = {.sequence = s, .tokens = tokens + first, .count = count - first, .want = CLLM_WANT_LAST};
@@ -375,27 +375,27 @@ static void with_cached_models(uint64_t cache_bytes, cached_check run) {
     if (n == 0) skip();
 }
 
-/* Turns of a conversation, each in a sequence of its own. */
+/* The turns of a conversation. Each turn uses a new sequence. */
 static void go_on_after_others(cached_bench *b) {
     int32_t other[LONG];
     uint32_t n;
     cllm_error err;
     converse(b, b->tokens, 40, 60, 0);
-    converse(b, b->tokens, 90, 100, 60);             /* all that was read and drawn */
-    converse(b, b->tokens, 90, 90, 90 - BEFORE_END); /* the same again: its last token is left to evaluate */
+    converse(b, b->tokens, 90, 100, 60);             /* reuses everything that was read and drawn */
+    converse(b, b->tokens, 90, 90, 90 - BEFORE_END); /* the same prompt again: its last token is left to evaluate */
     converse(b, b->tokens, 95, 95, 90);
-    cllm_sequence *s = adopt(b, b->tokens, 97, &n), *fork; /* a fork of what was adopted */
+    cllm_sequence *s = adopt(b, b->tokens, 97, &n), *fork; /* a fork of a sequence that reuses 95 tokens */
     assert_int_equal(n, 95);
     assert_ok(cllm_sequence_fork(s, 95, &fork, &err), &err);
     read_on(b, s, b->tokens, 97);
     cllm_sequence_destroy(s);
     read_on(b, fork, b->tokens, 98);
     cllm_sequence_destroy(fork);
-    leave_text(b, 85, other); /* what follows the prompt is another answer */
+    leave_text(b, 85, other); /* after this prompt the answer is another one */
     converse(b, other, 120, 120, 90 - BEFORE_END);
-    leave_text(b, 50, other); /* within the first answer */
+    leave_text(b, 50, other); /* the text differs within the first answer */
     converse(b, other, 130, 130, 40 - BEFORE_END);
-    leave_text(b, 20, other); /* before any state; but now there is one, where the texts part */
+    leave_text(b, 20, other); /* before any state; but now there is a state at the place where the texts differ */
     converse(b, other, 110, 110, 0);
     for (uint32_t i = 20; i < LONG; i++) other[i] = 1 + (b->tokens[i] + 11) % 500;
     converse(b, other, 115, 115, 20);
@@ -406,7 +406,8 @@ static void another_sequence_adopts_a_state(void **state) {
     with_cached_models(1 << 24, go_on_after_others);
 }
 
-/* Prompts that come in pieces, the last of which is short, and lengths that are kept as a guess: 256, 512 ... */
+/* A prompt in pieces, the last of which is short. Some states are kept at lengths that may be
+ * useful later: 256, 512 and so on. */
 static void adopt_pieces(cached_bench *b) {
     int32_t other[LONG];
     uint32_t n;
@@ -418,8 +419,7 @@ static void adopt_pieces(cached_bench *b) {
     }
     read_on(b, s, b->tokens, 600);
     leave_text(b, 598, other);
-    converse(b, other, 610, 610,
-             560); /* of the states that were held then, the last that is BEFORE_END before the end, or more */
+    converse(b, other, 610, 610, 560); /* the last state that existed then and was at least BEFORE_END before the end */
     leave_text(b, 520, other);
     converse(b, other, 540, 540, 512);
     leave_text(b, 511, other);
@@ -432,8 +432,8 @@ static void pieces_of_prompts_leave_states(void **state) {
     with_cached_models(1 << 24, adopt_pieces);
 }
 
-/* Texts, forks and truncations over budgets that are too small for them: whatever is found has the bits of a text read anew. Returns how
- * often some was. */
+/* Texts, forks and truncations with caches that are too small for them. Whatever is found must give the same bits as a
+ * text that is read anew. Returns how often something was found. */
 static uint32_t crowd(cached_bench *b) {
     uint64_t random = test_seed();
     int32_t tokens[LONG];
@@ -470,7 +470,7 @@ static void small_budgets_are_kept(void **state) {
         if (!open_cached(&b, models[i], 0)) continue;
         const uint64_t slot = state_slot_bytes(&b.model->config);
         const uint64_t page = kv_store_page_bytes(&b.model->config, CLLM_KV_F16, b.model->config.n_layers, KV_FULL);
-        const uint64_t share = 2 * slot + page + 1024; /* of a state, and of as many bytes of pages as it has, or one */
+        const uint64_t share = 2 * slot + page + 1024; /* a state, as many bytes of pages, and one page more */
         const uint64_t budgets[] = {1, slot, share, 2 * share, 8 * share};
         close_cached(&b);
         for (size_t k = 0; k < sizeof budgets / sizeof *budgets; k++) {
@@ -488,7 +488,8 @@ static void small_budgets_are_kept(void **state) {
     assert_true(n_found > 0);
 }
 
-/* How much of a text whose sequence has ended is found while another sequence holds other tokens: by that one, or by an empty one. */
+/* How much of an ended sequence's text is found while another sequence holds other tokens. holds_others: that sequence
+ * looks for it; otherwise an empty one does. */
 static size_t take_up(const char *name, uint64_t cache_bytes, bool holds_others) {
     cached_bench b;
     int32_t tokens[LONG], others[LONG];
@@ -561,7 +562,7 @@ static outcome generate(bench *b, cllm_generation_options options, float tempera
     return out;
 }
 
-/* Guesses come from the text, or from a second engine of the same model, which takes its own back, too. */
+/* Guesses come from the text, or from a second engine of the same model. That engine takes back its own tokens, too. */
 static void guess(bench *b) {
     static const float temperatures[] = {0, 0.7f, 2};
     const cllm_engine_options options = {.n_ctx = 128, .n_batch = BATCH, .n_threads = 1};
@@ -591,14 +592,15 @@ static void drafts_leave_the_text_as_it_is(void **state) {
     with_models(guess);
 }
 
-/* A small model that is never right: of each guess all is taken back but what the text has, and little of that is read again. */
+/* A small model that is never right. All its guesses are taken back, except for tokens that the text has, too. Few
+ * tokens may be evaluated again. */
 static void refuse_all(bench *b) {
     enum { DEPTH = 12, FIRST = 20 };
     drafter d = {.sequence = b->s->sequence, .most = DEPTH, .depth = DEPTH};
     int32_t drafts[DEPTH];
     for (uint32_t count = FIRST, n_new; count < N_TOKENS; count += n_new) {
         const uint64_t before = cllm_engine_stats(b->s->engine).tokens_evaluated;
-        n_new = 1 + count % 3; /* tokens of the text that are new to it */
+        n_new = 1 + count % 3; /* how many tokens of the text it has not seen yet */
         d.depth = DEPTH;
         assert_int_equal(drafter_guess(&d, b->tokens, count, DEPTH, drafts), DEPTH);
         const uint64_t n = cllm_engine_stats(b->s->engine).tokens_evaluated - before;
@@ -652,7 +654,8 @@ static void a_call_that_was_cancelled_leaves_the_state_of_its_last_batch(void **
 
 typedef void (*put_form)(gguf_builder *g, const cllm_gguf *gguf, const cllm_tensor *t, unsigned layer);
 
-/* Qwen3-Next's attn_qkv and attn_gate in one tensor, ssm_in: of each group the rows of its query, key, values and gates. */
+/* Qwen3-Next with attn_qkv and attn_gate in one tensor, ssm_in. Each group has the rows of its query, key, values and
+ * gates. */
 static void put_joined(gguf_builder *g, const cllm_gguf *gguf, const cllm_tensor *t, unsigned layer) {
     char name[64];
     snprintf(name, sizeof name, "blk.%u.ssm_dt.bias", layer);
@@ -760,7 +763,7 @@ static void states_are_planned(void **state) {
     close_bench(&b);
 }
 
-/* The model is looked at before the device, so that none is needed here. */
+/* States are checked before the device, so this test needs no device. */
 static void a_gpu_leaves_states_to_the_cpu(void **state) {
     (void)state;
     bench b;

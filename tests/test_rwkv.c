@@ -23,10 +23,10 @@ static loaded small(void) {
     add(&v, "\\n\\n", 0, NORMAL);
     add(&v, "\\xe4\\xb8", 0, NORMAL);
     add(&v, "bcd", 0, NORMAL);
-    add(&v, "ab", 0, NORMAL);             /* again: the first is found */
-    add(&v, "q\\x4", 0, NORMAL);          /* no escape: texts never become it */
-    add(&v, "q\\y", 0, NORMAL);           /* nor is this */
-    add(&v, "[PAD9]", 0, UNUSED);         /* nor do they become this */
+    add(&v, "ab", 0, NORMAL);             /* a second token of this spelling: the first one is found */
+    add(&v, "q\\x4", 0, NORMAL);          /* not a valid escape: no text becomes this token */
+    add(&v, "q\\y", 0, NORMAL);           /* not valid either */
+    add(&v, "[PAD9]", 0, UNUSED);         /* no text becomes this token either */
     add(&v, "\\\\x41\\\"\\t", 0, NORMAL); /* \x41" and a tab */
     return load(&v);
 }
@@ -36,7 +36,7 @@ static void the_longest_token_is_taken(void **state) {
     static const struct {
         const char *text, *pieces;
     } cases[] = {
-        {"abcd", "ab|c|d|"}, /* though bcd is a token, too */
+        {"abcd", "ab|c|d|"}, /* bcd is a token, too */
         {"abcde", "abcde|"},
         {"abcdf", "ab|c|d|f|"},
         {"xbcde", "x|bcd|e|"},

@@ -16,11 +16,11 @@
 
 enum {
     N_TOKENS = 300,       /* more than one chunk of keys and values */
-    N_TOKENS_DEEP = 1100, /* more than four */
+    N_TOKENS_DEEP = 1100, /* more than four chunks */
     MOST_SUBJECTS = 128,
     MOST_EXACT_TOKENS = 64,
     N_STORY = 160,
-    N_DRAWN = 4, /* of a model's cuts */
+    N_DRAWN = 4, /* cuts that are drawn for each model */
 };
 
 static const char *const all_isas[] = {"scalar", "avx2", "avx512", "neon", "i8mm"}; /* the best last */
@@ -41,7 +41,7 @@ typedef struct cut {
 } cut;
 
 typedef struct subject {
-    char name[64]; /* vectors/Q4_K */
+    char name[64]; /* such as vectors/Q4_K */
     uint32_t n_tokens;
     bool borders; /* run the cuts that cross the most borders */
     uint64_t seed;
@@ -102,7 +102,7 @@ static size_t read_tokens(const char *path, int32_t *tokens, size_t most) {
 
 /* --------------------------------------------------------------------------------------------- the same bits */
 
-/* Cut number i of those of an instruction set and a type of keys and values. */
+/* Cuts are numbered: first by instruction set and type of keys and values, then by repacking, batch and threads. */
 static cut cut_of(size_t number) {
     const size_t path = number / N_SHARES;
     return (cut){.isa = isas[path / N_KV],
@@ -112,8 +112,8 @@ static cut cut_of(size_t number) {
                  .n_threads = threads[number % N_THREADS]};
 }
 
-/* The best path by all batches and threads; the others by those batches that cross the most borders, with two threads and
- * with five. */
+/* The best path uses all batches and threads. The other paths use the batches that cross the most borders, with two
+ * threads and with five. */
 static bool crosses_borders(cut c) {
     const bool best = c.isa == isas[n_isas - 1] && c.kv_type == CLLM_KV_F16;
     if (c.repack) return best && c.n_batch == 512 && c.n_threads == 2;
@@ -129,7 +129,7 @@ static void choose_cuts(const subject *of, size_t n_cuts, bool *chosen) {
     for (size_t i = 0; i < (test_sanitized() ? 1 : N_DRAWN); i++) chosen[random_u64(&random) % n_cuts] = true;
 }
 
-/* All that are chosen of one instruction set and one type of keys and values, from cut number `first` on. */
+/* Runs all chosen cuts of one instruction set and one type of keys and values; their numbers begin at `first`. */
 static size_t compare_cuts(const subject *of, cllm_model *const models[2], const int32_t *tokens, size_t first,
                            const bool *chosen) {
     const size_t n = of->n_tokens, n_bytes = n * cllm_model_get_info(models[0])->n_vocab * sizeof(float);
@@ -170,7 +170,7 @@ static void same_bits(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- near to exact */
 
-/* llama.cpp's own distance from exact, or 0. */
+/* The error of llama.cpp itself against exact arithmetic, or 0. */
 static double peer_error(const char *type) {
     size_t n_bytes;
     double error = 0;
@@ -184,7 +184,7 @@ static double peer_error(const char *type) {
     return error;
 }
 
-/* At most 1.1 times llama.cpp's own distance from exact, or 1e-6, with keys and values as it has them. */
+/* The error may be at most 1.1 times llama.cpp's own error with the same type of keys and values, or 1e-6. */
 static void close_enough(void **state) {
     const subject *of = *state;
     int32_t tokens[MOST_EXACT_TOKENS];
@@ -206,7 +206,7 @@ static void close_enough(void **state) {
     cllm_model_destroy(model);
 }
 
-/* Where the weights are floats every path does the same arithmetic, but for the order of its sums. */
+/* If the weights are floats, all paths do the same arithmetic; only the order of their sums differs. */
 static void near_scalar(void **state) {
     const subject *of = *state;
     int32_t tokens[MOST_EXACT_TOKENS];
@@ -233,7 +233,7 @@ static void same_story(void **state) {
     assert_int_equal(read_tokens(path, want, N_STORY + 1), N_STORY + 1);
     cllm_model *model = load(shared_file("models/stories260K.gguf"), false);
     for (size_t i = 0; i < n_isas * 2; i++) {
-        const cut c = {.isa = isas[i / 2], .kv_type = kv_types[i % 2], .n_threads = 1}; /* q8_0 is not so near */
+        const cut c = {.isa = isas[i / 2], .kv_type = kv_types[i % 2], .n_threads = 1}; /* q8_0 is less exact */
         solo *session = open_session(model, c, N_STORY);
         for (size_t at = 0; at < N_STORY; at++) {
             cllm_error err;

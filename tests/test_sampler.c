@@ -91,7 +91,7 @@ static void same_as_plain(const cllm_sampler_options *options, uint32_t n_vocab,
         int32_t token = -1, expected = plain_sample(&plain, logits, n_vocab);
         draw_token(sampler, logits, &token);
         assert_true(token >= 0 && (uint32_t)token < n_vocab);
-        if (expected >= 0) assert_int_equal(token, expected); /* -1: the plain sums fell short of r */
+        if (expected >= 0) assert_int_equal(token, expected); /* -1: the sum of all probabilities stayed below r */
     }
     free(logits);
     cllm_sampler_destroy(sampler);
@@ -140,7 +140,7 @@ static double chi_squared_limit(int freedom) {
     return freedom * pow(1 - a + normal * sqrt(a), 3);
 }
 
-/* Do counts of N_SEEDS draws fit the probabilities, of which some are 0? */
+/* Do the counts of N_SEEDS draws fit the probabilities? Some of these are 0. */
 static void assert_fits(const int *counts, const double *expected, int n, const char *what) {
     double chi_squared = 0;
     int freedom = -1;
@@ -155,7 +155,7 @@ static void assert_fits(const int *counts, const double *expected, int n, const 
         fail_msg("%s: chi-squared is %.1f, more than %.1f", what, chi_squared, chi_squared_limit(freedom));
 }
 
-/* The first, second and third token of N_SEEDS seeds from `first` on, each alone, and the first two together. */
+/* Counts the first, second and third token of N_SEEDS seeds from `first` on: each alone, and the first two together. */
 static void check_seeds(cllm_sampler_options options, uint64_t first, const double *expected, const char *name) {
     const float logits[N_TOKENS] = {0.5f, 1.5f, -1, 2, 1, 0, 0.7f, -0.3f};
     int counts[N_DRAWS][N_TOKENS] = {{0}}, pairs[N_TOKENS * N_TOKENS] = {0};
@@ -183,13 +183,13 @@ static void check_seeds(cllm_sampler_options options, uint64_t first, const doub
     assert_fits(pairs, together, N_TOKENS * N_TOKENS, what);
 }
 
-/* expected: the softmax of the logits of check_seeds, over those that are kept. */
+/* expected: the softmax of the logits in check_seeds, over the tokens that are kept. */
 static void neighbouring_seeds_fit_the_distribution(void **state) {
     (void)state;
     const struct {
         const char *name;
         cllm_sampler_options options;
-        const char *kept; /* a letter a token: is it kept? */
+        const char *kept; /* one letter for each token: is it kept? */
     } ways[] = {
         {"all tokens", {.temperature = 1, .top_p = 1}, "yyyyyyyy"},
         {"top-k", {.temperature = 1, .top_p = 1, .top_k = 4}, "nynyynyn"},
@@ -212,7 +212,7 @@ static cllm_sampler *new_sampler(uint32_t n_vocab, const cllm_sampler_options *o
     return sampler;
 }
 
-/* Do two samplers draw the same hundred tokens? They are destroyed. */
+/* True if two samplers draw the same hundred tokens. Destroys both. */
 static bool draw_alike(cllm_sampler *a, cllm_sampler *b) {
     const float flat[100] = {0};
     bool alike = true;
@@ -235,7 +235,7 @@ static void every_seed_is_one_of_its_own(void **state) {
     assert_false(draw_alike(new_sampler(100, &zero), new_sampler(100, &other)));
     other.seed = UINT64_MAX;
     assert_false(draw_alike(new_sampler(100, &zero), new_sampler(100, &other)));
-    /* the seed that splitmix64 makes 0 of, from which xorshift64 would never come away */
+    /* splitmix64 makes 0 of this seed, and xorshift64 would stay at 0 forever */
     other.seed = 0 - UINT64_C(0x9E3779B97F4A7C15);
     uint64_t seed = other.seed;
     assert_int_equal(random_u64(&seed), 0);
@@ -273,7 +273,7 @@ static void a_draw_lasts_until_it_is_accepted(void **state) {
     cllm_sampler_destroy(sampler);
 }
 
-/* What a mask leaves has the distribution that it has where the logits of all others are as small as can be. */
+/* The allowed tokens have the same distribution with a mask as with very small logits for all other tokens. */
 static void a_mask_leaves_what_it_allows(void **state) {
     (void)state;
     enum { N = 70 };
@@ -316,7 +316,7 @@ static void a_mask_leaves_what_it_allows(void **state) {
 
 /* ------------------------------------------------------------------------------- an older engine's texts */
 
-/* The text that continues a prompt, in which ~ stands for a newline, as the file of samples has it. */
+/* Checks the text that continues a prompt. In the file of samples, and here, ~ stands for a newline. */
 static void assert_continues(const cllm_model *model, const char *prompt, uint64_t generator, const char *want) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(model);
     const cllm_engine_options settings = {.kv_type = CLLM_KV_F32};
@@ -343,7 +343,7 @@ static void assert_continues(const cllm_model *model, const char *prompt, uint64
         length += bytes.length;
         previous = token;
     }
-    text[length++] = '\n'; /* that engine's last */
+    text[length++] = '\n'; /* that engine printed one at the end */
     text[length] = '\0';
     for (size_t i = 0; i < length; i++)
         if (text[i] == '\n') text[i] = '~';
@@ -353,7 +353,7 @@ static void assert_continues(const cllm_model *model, const char *prompt, uint64
     solo_destroy(session);
 }
 
-/* mini-rsllm took a seed for the state of the same generator, as it is. */
+/* mini-rsllm used the seed itself as the state of the same generator. */
 static void texts_of_mini_rsllm(void **state) {
     (void)state;
     const char *model_path = shared_file("models/stories260K.gguf");

@@ -16,11 +16,11 @@
 
 enum { MOST = 1000 };
 
-/* A distribution: of tokens that are gone the score is -INFINITY. */
+/* A distribution. Tokens that were removed have the score -INFINITY. */
 typedef struct plain {
     double score[MOST], p[MOST];
     size_t n;
-    bool close; /* a decision hung on less than float can tell */
+    bool close; /* a decision depended on a difference that floats cannot show */
 } plain;
 
 static void plain_softmax(plain *d) {
@@ -111,7 +111,7 @@ static void plain_top_n_sigma(plain *d, double n_sigma) {
         if (!isinf(d->score[i])) variance += pow(d->score[i] - mean, 2) / (double)n;
     const double least = largest - n_sigma * sqrt(variance);
     for (size_t i = 0; i < d->n; i++) {
-        d->close |= d->score[i] == least; /* of two scores, 2 standard deviations */
+        d->close |= d->score[i] == least; /* two scores, 2 standard deviations apart */
         if (less(d, d->score[i], least)) plain_drop(d, i);
     }
 }
@@ -137,7 +137,7 @@ static void plain_dynamic(plain *d, double least, double most, double exponent) 
 
 /* -------------------------------------------------------------------------------------------------- filters */
 
-/* A random distribution, of which some tokens may be alike, for both. */
+/* Fills both with the same random distribution, in which some tokens may be equal. */
 static void fill(plain *d, candidates *c, size_t n, uint64_t *random, bool ties) {
     d->n = c->n = n;
     c->has_p = d->close = false;
@@ -149,7 +149,7 @@ static void fill(plain *d, candidates *c, size_t n, uint64_t *random, bool ties)
     }
 }
 
-/* The same tokens are left, and as likely. */
+/* Checks that the same tokens are left, with the same probabilities. */
 static void assert_alike(plain *d, candidates *c, const char *what) {
     size_t n = 0;
     candidates_softmax(c);
@@ -211,7 +211,7 @@ static void filters_keep_what_their_definitions_say(void **state) {
     assert_true(n_close < n_done / 4);
 }
 
-/* What is certain by definition: an example of a page. */
+/* An example whose result follows from the definition. */
 static void xtc_leaves_the_least_likely_of_the_likely(void **state) {
     (void)state;
     const float p[] = {0.05f, 0.4f, 0.1f, 0.2f, 0.2f, 0.05f};
@@ -230,7 +230,8 @@ static void xtc_leaves_the_least_likely_of_the_likely(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- penalties */
 
-/* The run before position `at` that is also at the text's end, and has no breaker: token by token. */
+/* The length of the run that ends before position `at` and also at the end of the text, compared token by token. A
+ * breaker ends it. */
 static size_t run_before(const int32_t *text, size_t n, size_t at, const int32_t *breaking, size_t n_breaking) {
     size_t length = 0;
     for (; length < at; length++) {
@@ -304,7 +305,7 @@ static void penalties_count_the_last_tokens(void **state) {
     }
 }
 
-/* A breaker in all the ways that a vocabulary spells it. */
+/* A breaker in all the ways in which tokens can contain it. */
 static void breakers_are_found_in_tokens(void **state) {
     (void)state;
     static const char *const merges[] = {"a b", "x a", "b y"};
@@ -334,7 +335,7 @@ static void breakers_are_found_in_tokens(void **state) {
 
 enum { N_SEEDS = 20000, N = 40 };
 
-/* The distribution of a chain, but for xtc, which comes to pass now and then: `xtc` says whether. */
+/* The distribution of a chain. xtc acts only sometimes: `xtc` says whether it does here. */
 static void plain_chain(const cllm_sampler_options *o, const float *logits, const int32_t *text, size_t n_text,
                         bool xtc, plain *d) {
     d->n = N;
@@ -398,7 +399,7 @@ static void chains_draw_their_distribution(void **state) {
     };
     static const int32_t text[] = {1, 2, 1, 7, 30, 1};
     float logits[N];
-    uint64_t random = 5; /* a fixed one: chance is part of the test */
+    uint64_t random = 5; /* a fixed seed, because the test depends on chance */
     for (size_t i = 0; i < N; i++) logits[i] = random_float(&random) * 3;
     for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {
         cllm_sampler_options o = chains[i];
@@ -432,14 +433,14 @@ static void chains_draw_their_distribution(void **state) {
     }
 }
 
-/* The surprise of what is drawn comes to tau, in bits of the whole distribution. */
+/* The mean surprise of drawn tokens reaches tau, in bits of the whole distribution. */
 static void mirostat_reaches_its_surprise(void **state) {
     (void)state;
     float logits[MOST];
     static plain d;
     d.n = MOST;
     for (size_t i = 0; i < MOST; i++) {
-        logits[i] = -logf((float)(i + 1)); /* Zipf's law, as it takes texts to have */
+        logits[i] = -logf((float)(i + 1)); /* Zipf's law, which texts are said to follow */
         d.score[i] = (double)logits[i];
     }
     plain_softmax(&d);
@@ -456,13 +457,13 @@ static void mirostat_reaches_its_surprise(void **state) {
                 int32_t token, again;
                 assert_ok(cllm_sampler_sample(sampler, logits, NULL, &token, &err), &err);
                 assert_ok(cllm_sampler_sample(sampler, logits, NULL, &again, &err), &err);
-                assert_int_equal(token, again); /* nothing goes on before it is accepted */
+                assert_int_equal(token, again); /* the sampler does not change before a token is accepted */
                 cllm_sampler_accept(sampler, token);
                 if (i >= SKIPPED) sum -= log2(d.p[token]) / DRAWN;
             }
             cllm_sampler_destroy(sampler);
             print_message("# mirostat %u, tau %d: %.2f bits of the whole distribution\n", version, tau, sum);
-            /* it aims at the surprise within what it keeps, which is less than that of the whole */
+            /* it aims at the surprise among the tokens that it keeps, which is less than that of all tokens */
             assert_true(sum > tau - 0.1 && sum < tau + 2.5);
         }
 }
@@ -511,7 +512,7 @@ static void adaptive_p_draws_near_its_target(void **state) {
     }
 }
 
-/* Text that another token begins with counts as one, and an end that is likely enough is taken. */
+/* Tokens that begin with the text of another token count together with it, and a likely enough end is chosen. */
 static void infill_joins_beginnings_and_ends_early(void **state) {
     (void)state;
     vocabulary v = with_specials();
@@ -525,7 +526,8 @@ static void infill_joins_beginnings_and_ends_early(void **state) {
     candidate list[SIZE];
     ranked heap[SIZE];
     candidates c = {.list = list, .heap = heap};
-    /* "he" and "hello" count for "hel", the likeliest of them; an end that is likely; six words of which none is */
+    /* "he" and "hello" count for "hel", the likeliest of the three; then a likely end; then six words, none of which is
+     * likely */
     const float all[3][SIZE] = {{0, 0, 0.01f, 0.2f, 0.35f, 0.24f, 0.2f},
                                 {0, 0, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f},
                                 {0, 0, 0.001f, 0, 0, 0, 0.16f, 0.16f, 0.16f, 0.16f, 0.16f, 0.16f}};
@@ -543,7 +545,7 @@ static void infill_joins_beginnings_and_ends_early(void **state) {
     unload(&l);
 }
 
-/* A penalty that is as small as a float can be makes scores as large: something is drawn all the same. */
+/* A penalty as small as a float can be makes scores infinite. A token is drawn all the same. */
 static void scores_that_overflow_are_drawn_from(void **state) {
     (void)state;
     static const cllm_sampler_step steps[] = {CLLM_STEP_PENALTIES, CLLM_STEP_TOP_P};
@@ -586,14 +588,14 @@ static void greedy_minds_bias_and_penalties(void **state) {
     cllm_sampler_destroy(sampler);
     o = (cllm_sampler_options){.presence_penalty = 1, .penalty_last_n = 2};
     assert_ok(cllm_sampler_create(4, &o, &sampler, &err), &err);
-    const int32_t want[] = {1, 2, 3, 1, 2}; /* those of the last two are out */
+    const int32_t want[] = {1, 2, 3, 1, 2}; /* the last two tokens are never drawn */
     const float close[] = {-9, 5, 4.5f, 4.2f};
     for (int i = 0; i < 5; i++) {
         assert_ok(cllm_sampler_sample(sampler, close, NULL, &token, &err), &err);
         assert_int_equal(token, want[i]);
         cllm_sampler_accept(sampler, token);
     }
-    cllm_sampler_begin(sampler, want, 1); /* the text is another now */
+    cllm_sampler_begin(sampler, want, 1); /* the text has changed */
     assert_ok(cllm_sampler_sample(sampler, close, NULL, &token, &err), &err);
     assert_int_equal(token, 2);
     cllm_sampler_destroy(sampler);
@@ -602,7 +604,8 @@ static void greedy_minds_bias_and_penalties(void **state) {
     cllm_sampler_destroy(sampler);
 }
 
-/* Where a chain begins with top-k only the likeliest are gathered: as if all were. */
+/* If a chain begins with top-k, only the likeliest tokens are gathered. The draws must be the same as with all
+ * tokens. */
 static void a_short_list_draws_as_the_whole(void **state) {
     (void)state;
     enum { N_VOCAB = 4999, N_BIAS = 4 };
@@ -616,12 +619,12 @@ static void a_short_list_draws_as_the_whole(void **state) {
         const uint64_t kind = random_u64(&random) % 5;
         for (int i = 0; i < N_VOCAB; i++) {
             logits[i] = random_float(&random) * 10;
-            if (kind == 1) logits[i] = roundf(logits[i]);                                      /* equals */
+            if (kind == 1) logits[i] = roundf(logits[i]);                                      /* ties */
             if (kind == 2) logits[i] *= powf(10, random_float(&random) * 35);                  /* far apart */
             if (kind == 3 && random_u64(&random) % 2) logits[i] = -INFINITY;                   /* ruled out */
-            if (kind == 4) logits[i] = 1.99f + FLT_EPSILON * (float)(random_u64(&random) % 3); /* after division */
+            if (kind == 4) logits[i] = 1.99f + FLT_EPSILON * (float)(random_u64(&random) % 3); /* ties after division */
         }
-        const uint64_t allowed = random_u64(&random) % 4; /* all, most, few, none of many words */
+        const uint64_t allowed = random_u64(&random) % 4; /* all, most, few or none of many words */
         for (size_t i = 0; i < CLLM_MASK_WORDS(N_VOCAB); i++) {
             mask[i] = (uint32_t)random_u64(&random) | (uint32_t)random_u64(&random);
             if (allowed == 2) mask[i] &= (uint32_t)(random_u64(&random) & random_u64(&random) & random_u64(&random));
@@ -629,13 +632,13 @@ static void a_short_list_draws_as_the_whole(void **state) {
         }
         mask[0] |= 1;
         if (isinf(logits[0])) logits[0] = 1;
-        cllm_logit_bias bias[N_BIAS] = {{.token = 1, .bias = -INFINITY}}; /* of the likeliest, and of others */
+        cllm_logit_bias bias[N_BIAS] = {{.token = 1, .bias = -INFINITY}}; /* for the likeliest token, and for others */
         for (int i = 2; i < N_VOCAB; i++)
             if (logits[i] > logits[bias[0].token]) bias[0].token = i;
         for (int i = 1; i < N_BIAS; i++)
             bias[i] = (cllm_logit_bias){.token = (int32_t)(random_u64(&random) % (N_VOCAB - 1)) + 1,
                                         .bias = random_float(&random) * 20};
-        if (random_u64(&random) % 2) bias[2].token = bias[3].token = bias[1].token; /* one may have several */
+        if (random_u64(&random) % 2) bias[2].token = bias[3].token = bias[1].token; /* a token may have several */
         cllm_sampler_options o = {
             .temperature = temperatures[random_u64(&random) % (sizeof temperatures / sizeof *temperatures)],
             .top_k = 1 + (uint32_t)(random_u64(&random) % 100),
@@ -652,7 +655,7 @@ static void a_short_list_draws_as_the_whole(void **state) {
         for (uint32_t whole = 0; whole < 2; whole++) {
             cllm_error err;
             cllm_sampler *sampler;
-            o.penalty_last_n = whole; /* of an empty text: a step that changes nothing */
+            o.penalty_last_n = whole; /* 1: a step for an empty text, which changes nothing */
             o.presence_penalty = 1;
             assert_ok(cllm_sampler_create(N_VOCAB, &o, &sampler, &err), &err);
             assert_ok(cllm_sampler_sample(sampler, logits, allowed > 0 ? mask : NULL, &tokens[whole], &err), &err);

@@ -108,7 +108,7 @@ static void a_loaded_sequence_goes_on(void **state) {
 
 /* ------------------------------------------------------------------------------------------------ refusals */
 
-/* An engine with room, and a file of 300 tokens. */
+/* Makes an engine with one sequence, and saves 300 tokens of it to a file. */
 static solo *save_one(const cllm_model *model, cllm_engine_options options) {
     int32_t tokens[300];
     const float *logits;
@@ -141,7 +141,7 @@ static void put(const unsigned char *bytes, size_t n) {
     fclose(file);
 }
 
-/* Any bit that is another, and any length that is. */
+/* A file with any bit changed, or of any other length, is refused. */
 static void damaged_files_are_refused(void **state) {
     (void)state;
     cllm_model *model = windowed_model(100);
@@ -218,7 +218,7 @@ static void files_of_others_are_refused_by_name(void **state) {
 
 /* ------------------------------------------------------------------------------------------- nothing is lost */
 
-/* A child that saves again and again is killed: the file is a whole one. */
+/* A child process saves again and again, and is killed. The file must be complete. */
 static void a_kill_leaves_the_old_or_the_new_file(void **state) {
     (void)state;
     cllm_model *model = windowed_model(0);
@@ -246,7 +246,7 @@ static void a_kill_leaves_the_old_or_the_new_file(void **state) {
     cllm_model_destroy(model);
 }
 
-/* As where a disk is full: the file must not grow beyond a limit. */
+/* As if a disk were full: the file cannot grow beyond a limit. */
 static void a_full_disk_leaves_the_old_file(void **state) {
     (void)state;
     cllm_model *model = windowed_model(0);

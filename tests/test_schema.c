@@ -78,15 +78,15 @@ static void write_value(written *w, const json_value *v, json_style style) {
 static const json_style forms[] = {
     {.item_separator = ",", .name_separator = ":"}, {0}, {.indent = "  "}, {.ascii = true}};
 
-/* What is judged otherwise on purpose. */
+/* Tests of the suite that are judged differently on purpose. */
 static bool is_exception(const char *file, cllm_string group, cllm_string test, bool valid) {
     static const struct {
         const char *file, *group, *test;
         bool valid;
     } exceptions[] = {
-        {"content.json", "", "", false},                                            /* contents are a remark */
-        {"hostname.json", "validation of A-label (punycode) host names", "", true}, /* none is written */
-        {"time.json", "validation of time strings", "valid leap second, ", true},   /* only where UTC says so */
+        {"content.json", "", "", false},                                            /* contents are only annotations */
+        {"hostname.json", "validation of A-label (punycode) host names", "", true}, /* no such name is generated */
+        {"time.json", "validation of time strings", "valid leap second, ", true},   /* only where UTC allows it */
         {"date-time.json", "validation of date-time strings", "a valid date-time with a leap second, with minus offset",
          true},
     };
@@ -159,7 +159,7 @@ static void try_folder(const judge *j, const char *folder, const char *dialect, 
         arena a = {0};
         written file = {0};
         const size_t length = strlen(name);
-        /* format.json says what holds where formats are remarks; here they are enforced, as optional/format/ has it */
+        /* format.json tests formats as annotations; here formats are enforced, as in optional/format/ */
         if (length > 5 && strcmp(name + length - 5, ".json") == 0 && strcmp(name, "format.json") != 0) {
             assert_true(snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path);
             FILE *f = fopen(path, "rb");
@@ -238,7 +238,7 @@ static void schemas_take_what_they_describe(void **state) {
         bool in_order;
         const char *valid[MOST_TEXTS], *invalid[MOST_TEXTS];
     } cases[] = {
-        /* white space: 20 characters between tokens, and none around the text */
+        /* white space: at most 20 characters between tokens, and none around the text */
         {"{'type': 'array', 'items': {'type': 'null'}}",
          false,
          {"[]", "[ null ,null]", "[                    null]", "[\n\t\r null]"},
@@ -270,7 +270,7 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"{}", "{'ab':1}"},
          {"{'a':1}", "{'A1':1}"}},
-        /* names and texts are spelled without needless escapes; what is not ASCII may be escaped */
+        /* names and texts have no needless escapes; characters outside ASCII may be escaped */
         {"{'enum': ['\xC3\xA4', 'a/b', '\xF0\x9F\x98\x80']}",
          false,
          {"'\xC3\xA4'", "'\\u00e4'", "'\\u00E4'", "'a/b'", "'\\ud83d\\ude00'", "'\xF0\x9F\x98\x80'"},
@@ -402,7 +402,7 @@ static void schemas_take_what_they_describe(void **state) {
     unmake_judge(&j);
 }
 
-/* Where properties are listed a closed schema allows no others, unless it speaks of them. */
+/* If properties are listed, a closed schema allows no others, unless it says something about them. */
 static void closed_schemas_allow_what_they_list(void **state) {
     (void)state;
     static const struct {
@@ -427,7 +427,7 @@ static void closed_schemas_allow_what_they_list(void **state) {
          "{'x': {}}, 'type': 'object'}}}",
          {"{'a':{'x':2}}", "{'a':null}", "{}"},
          {"{'c':1}", "{'a':{'y':2}}"}},
-        /* an object that combines schemas may have others; the objects in it and around it may not */
+        /* an object that combines schemas may have other properties; the objects in it and around it may not */
         {"{'allOf': [{'properties': {'a': {}}}, {'properties': {'b': {'type': 'null'}}}], 'type': 'object'}",
          {"{'a':1,'c':2}"},
          {"{'b':1}"}},
@@ -532,7 +532,7 @@ static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
     unmake_judge(&j);
 }
 
-/* A random number of at most three digits after its point: its thousandths, and how it is written. */
+/* Draws a number with at most three digits after its point. Returns its thousandths. text: out, how it is written. */
 static int64_t draw_number(uint64_t *random, char text[32]) {
     static const int64_t sizes[] = {1, 10, 100, 2500, 100000};
     const int64_t whole = (int64_t)(random_u64(random) % (uint64_t)sizes[random_u64(random) % 5]);
@@ -568,7 +568,7 @@ static void bounds_are_exact(void **state) {
         cllm_grammar *grammar;
         cllm_error err;
         const cllm_status status = compile(&j, text_of(schema), false, &grammar, &err);
-        if (status == CLLM_ERR_ARGUMENT) continue; /* there is no such number */
+        if (status == CLLM_ERR_ARGUMENT) continue; /* the schema allows no number */
         assert_ok(status, &err);
         for (int i = 0; i < 60; i++) {
             char text[32];
@@ -594,7 +594,7 @@ static void bounds_are_exact(void **state) {
     unmake_judge(&j);
 }
 
-/* What is large compiles or is refused, soon. */
+/* Large schemas compile or are refused, soon. */
 static void large_schemas_come_to_an_end(void **state) {
     (void)state;
     judge j = make_judge();

@@ -77,7 +77,8 @@ static void matches_family_logits(void **state) { check_reference("families", *s
 
 /* --------------------------------------------------------------------------- against plain arithmetic */
 
-/* One layer, one head, no position: attention over a single token is its value, so the whole pass fits in one loop. */
+/* One layer, one head, no position. Attention over a single token gives its value, so the whole pass fits in one
+ * loop. */
 static void a_first_token_follows_the_formulas(void **state) {
     (void)state;
     tiny_model m = tiny_model_default();
@@ -104,7 +105,7 @@ static void a_first_token_follows_the_formulas(void **state) {
         DOT(sum, "blk.0.attn_v.weight", r, normed, 64)
         value[r] = sum + (double)TENSOR("blk.0.attn_v.bias")[r];
     }
-    for (int r = 0; r < 64; r++) attended[r] = value[r / 32 * 16 + r % 16]; /* two query heads share a value head */
+    for (int r = 0; r < 64; r++) attended[r] = value[r / 32 * 16 + r % 16]; /* two query heads share one value head */
     for (int r = 0; r < 64; r++) {
         DOT(sum, "blk.0.attn_output.weight", r, attended, 64)
         x[r] += sum + (double)TENSOR("blk.0.attn_output.bias")[r];
@@ -234,7 +235,7 @@ static void every_type_of_blocks_computes(void **state) {
 
 enum { LONG = 330 }; /* tokens: more than one chunk of keys and values */
 
-/* A prompt, and then token by token: the last logits, which take a shorter way through the last layer. */
+/* A prompt, and then token by token. Compares the last logits, which take a shorter way through the last layer. */
 static void check_decoding(const cllm_model *model, const cllm_engine_options *options, const int32_t *tokens,
                            const float *expected) {
     cllm_error err;
@@ -249,8 +250,8 @@ static void check_decoding(const cllm_model *model, const cllm_engine_options *o
     solo_destroy(session);
 }
 
-/* Large enough that threads are woken for single tokens: 8 query heads, 2 of keys and values, whose lengths fill no
- * vectors; every instruction set and type of keys and values. */
+/* The model is so large that threads are woken for single tokens. It has 8 query heads and 2 key/value heads, whose
+ * lengths fill no whole vectors. Every instruction set and type of keys and values is tested. */
 static void same_bits_in_a_long_context(void **state) {
     (void)state;
     static const uint32_t batches[] = {1, 2, 3, 7, 16, 64, 512}, threads[] = {1, 2, 3, 5};
@@ -291,7 +292,7 @@ static void same_bits_in_a_long_context(void **state) {
     }
 }
 
-/* The types of keys and values, and the instruction sets, differ by their rounding alone. */
+/* Types of keys and values, and instruction sets, differ only by rounding. */
 static void faster_ways_stay_close_to_the_exact_one(void **state) {
     (void)state;
     static const double limits[] = {[CLLM_KV_F16] = 1e-5, [CLLM_KV_F32] = 1e-9, [CLLM_KV_Q8_0] = 1e-3};
@@ -332,7 +333,7 @@ static void last_logits_equal_those_of_each(void **state) {
     assert_memory_equal(logits, expected + 7 * 50, 50 * sizeof *logits);
     assert_int_equal(solo_length(session), 8);
 
-    /* back to position 2, and on along another way and the same way again */
+    /* back to position 2, then other tokens, then the first ones again */
     const int32_t other[] = {8, 8};
     assert_ok(solo_truncate(session, 2, &err), &err);
     assert_ok(solo_eval(session, other, 2, &logits, &err), &err);
@@ -483,7 +484,7 @@ static void a_context_left_open_is_capped_to_memory(void **state) {
     cllm_model_destroy(model);
 }
 
-/* With one layer, what a token sees through a window of w is all there is in a text of its last w tokens. */
+/* With one layer, a token with a window of w gets the same result as at the end of a text of its last w tokens. */
 static void a_window_is_as_long_as_the_file_says(void **state) {
     (void)state;
     enum { N = 40, WINDOW = 11 };
@@ -508,8 +509,8 @@ static void a_window_is_as_long_as_the_file_says(void **state) {
     cllm_model_destroy(model);
 }
 
-/* A model with divisors of RoPE's frequencies: one list ("rope_freqs"), or both of LongRoPE (NULL), for a context that was
- * 32 before it was stretched to more than any memory holds. */
+/* A model with divisors of RoPE's frequencies: one list ("rope_freqs"), or both lists of LongRoPE (only is NULL). Its
+ * original context is 32; the stretched one is larger than any memory. */
 static cllm_model *longrope_model(const char *only, float of_only) {
     tiny_model m = tiny_model_default();
     m.n_ctx = INT32_MAX;
@@ -618,8 +619,8 @@ static void peak_memory_has_one_copy_of_the_weights(void **state) {
     assert_true(spare >= 0);
 }
 
-/* NAME.scale is a factor of all of a tensor's weights, as NVFP4 files have it, and NAME.input_scale is of no use here. A power
- * of two makes it exact. */
+/* NAME.scale is a factor of all weights of a tensor, as in files of NVFP4; NAME.input_scale is not used. The factor is
+ * a power of two, so the result is exact. */
 static void scales_of_tensors_multiply_their_products(void **state) {
     (void)state;
     static const int32_t tokens[] = {1, 7, 3};
@@ -690,7 +691,7 @@ static void check_diagnosis(const cllm_model *model, const cllm_status status[3]
         } else {
             assert_error(solo_next(session, tokens, 3, &next, &err), &err, status[type], message);
             assert_string_equal(err.name, name);
-            assert_ok(solo_eval(session, tokens, 3, &logits, &err), &err); /* and for those who sample */
+            assert_ok(solo_eval(session, tokens, 3, &logits, &err), &err); /* and for callers who sample */
             assert_error(cllm_sequence_diagnose(session->sequence, &err), &err, status[type], message);
         }
         solo_destroy(session);

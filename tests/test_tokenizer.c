@@ -86,7 +86,8 @@ static void test_merges_by_list(void **state) {
     unload(&l);
 }
 
-/* How early two strings merge (the greater the earlier), by the scores or the list of merges; -INFINITY: never. */
+/* The priority with which two strings merge, by the scores or the list of merges: the highest merges first; -INFINITY:
+ * never. */
 static float slow_priority(const vocabulary *v, const char *left, size_t left_length, size_t right_length) {
     char rule[64];
     if (v->merges) {
@@ -101,10 +102,10 @@ static float slow_priority(const vocabulary *v, const char *left, size_t left_le
     return -INFINITY;
 }
 
-/* What pieces() gives, found by trying every pair each time. Every character of `text` is a token. */
+/* Gives the same as pieces(), but tries every pair each time. Every character of `text` is a token. */
 static const char *merged_slowly(const vocabulary *v, const char *text) {
     static char line[256];
-    size_t starts[64], n = strlen(text); /* of the symbols, and of the text's end */
+    size_t starts[64], n = strlen(text); /* the beginnings of the symbols, and the end of the text */
     for (size_t i = 0; i <= n; i++) starts[i] = i;
     for (;;) {
         size_t best = n;
@@ -133,7 +134,8 @@ static void random_word(uint64_t *random, char *word, size_t length) {
     word[length] = 0;
 }
 
-/* Words of 2 to 5 letters out of 3, each once; scores have many ties; a rule for every second word. */
+/* Words of 2 to 5 letters, made of 3 different ones, each word once. Many scores are equal; every second word has a
+ * rule. */
 static void test_heap_finds_what_trying_all_finds(void **state) {
     (void)state;
     uint64_t random = 1;
@@ -179,7 +181,7 @@ static void test_byte_fallback(void **state) {
     assert_string_equal(pieces(&l, "\xC3\xA9z\n", 0), SPACE "|\xC3\xA9|<0x7A>|<0x0A>|");
     assert_string_equal(pieces(&l, "\xE6\x97\xA5", 0), SPACE "|<0xE6>|<0x97>|<0xA5>|");
     assert_string_equal(pieces(&l, "\xC3\xC3\xA9\xA9\xFF", 0), SPACE "|<0xC3>|\xC3\xA9|<0xA9>|<0xFF>|");
-    assert_string_equal(encoded(&l, "\0\x01", 2, 0), "259 3 4"); /* a zero byte is a byte like others */
+    assert_string_equal(encoded(&l, "\0\x01", 2, 0), "259 3 4"); /* a zero byte is treated like any other byte */
     assert_string_equal(pieces(&l, "<0x41>", 0), SPACE "|<0x3C>|<0x30>|<0x78>|<0x34>|<0x31>|<0x3E>|");
     unload(&l);
 }
@@ -213,7 +215,8 @@ static void test_unknown_where_bytes_are_missing(void **state) {
     unload(&l);
 }
 
-/* The first of several spellings is found; a space is U+2581, so a piece with a plain one is out of reach. */
+/* If a spelling occurs several times, the first token is found. A space is U+2581, so a piece with a plain space is
+ * never found. */
 static void test_odd_vocabulary(void **state) {
     (void)state;
     vocabulary v = with_specials();
@@ -277,7 +280,7 @@ static void test_special_tokens_in_text(void **state) {
         {"<|", SPACE "|<0x3C>|<0x7C>|"},
         {"<|end|>b", "<|end|>|" SPACE "|b|"}, /* the leftmost of two that overlap */
         {"|>b", "|>b|"},
-        {"aab", SPACE "a|ab|"}, /* user-defined too, before any merge */
+        {"aab", SPACE "a|ab|"}, /* user-defined tokens, too, before any merge */
         {"\xFF", "\xFF|"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -286,14 +289,14 @@ static void test_special_tokens_in_text(void **state) {
     /* of two tokens with the same spelling the first is found */
     assert_string_equal(encoded(&l, "<|end|>", 7, CLLM_ENCODE_PARSE_SPECIAL), "264");
 
-    /* without the flag control tokens are text; user-defined ones are found all the same */
+    /* without the flag, control tokens are text, but user-defined ones are still found */
     assert_string_equal(pieces(&l, "<s>", 0), SPACE "|<0x3C>|<0x73>|<0x3E>|");
     assert_string_equal(pieces(&l, "aab", 0), SPACE "a|ab|");
     assert_string_equal(pieces(&l, "<|end|>", 0), "<|en|" SPACE "|<0x64>|<0x7C>|<0x3E>|");
     unload(&l);
 }
 
-/* Gemma has no space of our own, and runs of line ends, of spaces and tags of HTML as user-defined tokens. */
+/* Gemma adds no space before a text. Runs of line ends, runs of spaces and tags of HTML are user-defined tokens. */
 static void test_gemma(void **state) {
     (void)state;
     vocabulary v = with_specials();
@@ -314,7 +317,8 @@ static void test_gemma(void **state) {
     unload(&l);
 }
 
-/* Gemma 4's are merged line by line, by a list; spaces are SentencePiece's, and bytes stand for what is no token. */
+/* Gemma 4 merges each line alone, by a list of merges. Spaces are those of SentencePiece, and bytes stand for text
+ * without a token. */
 static void test_lines_are_merged_apart(void **state) {
     (void)state;
     static const char *const merges[] = {"a " SPACE, SPACE " b", "a \n", "\n \n", "\n\n \n\n", SPACE " " SPACE, "b x"};
@@ -327,14 +331,14 @@ static void test_lines_are_merged_apart(void **state) {
     loaded l = load(&v);
     static const char *const cases[][2] = {
         {"a b", "a" SPACE "|b|"},
-        {" b", SPACE "b|"}, /* and no space of ours */
+        {" b", SPACE "b|"}, /* no space is added before it */
         {"a\n", "a|\n|"},
         {"\n\n\n", "\n\n\n|"}, /* no merges make it */
         {"\n\n\n\na", "\n\n\n\n|a|"},
         {"\n\n\n\n\n", "\n\n\n\n|\n|"},
         {"\xC3\xA9", "<0xC3>|<0xA9>|"},
         {"  b", SPACE "|" SPACE "b|"},
-        {"bx", "b|<0x78>|"}, /* a merge that makes no token is none */
+        {"bx", "b|<0x78>|"}, /* a merge whose result is not a token does not count */
         {"<eos>", "<0x3C>|<0x65>|<0x6F>|<0x73>|<0x3E>|"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -377,7 +381,7 @@ static void test_bos_and_eos(void **state) {
     unload(&l);
 }
 
-/* Without token_type the ids and spellings tell what is special and what is a byte. */
+/* Without token_type, ids and spellings show which tokens are special and which are bytes. */
 static void test_vocabulary_without_types(void **state) {
     (void)state;
     vocabulary v = with_specials();
@@ -407,7 +411,7 @@ static void test_decoding(void **state) {
     int32_t user = (int32_t)v.n_tokens - 3, user_space = (int32_t)v.n_tokens - 2, normal = (int32_t)v.n_tokens - 1;
     loaded l = load(&v);
     assert_int_equal(cllm_tokenizer_n_vocab(l.tokenizer), v.n_tokens);
-    assert_string_equal(decoded(&l, -1, 262), "a");  /* our own space is taken off: at the start, */
+    assert_string_equal(decoded(&l, -1, 262), "a");  /* the added space is removed: at the start, */
     assert_string_equal(decoded(&l, 1, 262), "a");   /* after BOS */
     assert_string_equal(decoded(&l, 266, 262), "a"); /* and after a user-defined token */
     assert_string_equal(decoded(&l, 260, 262), " a");
@@ -421,7 +425,7 @@ static void test_decoding(void **state) {
     assert_string_equal(decoded(&l, 260, 1), "<s>");
     assert_string_equal(decoded(&l, 260, 0), "<unk>");
     assert_string_equal(decoded(&l, 260, user), "x y");     /* as it is found in text */
-    assert_string_equal(decoded(&l, -1, user_space), " w"); /* no space of ours goes before it */
+    assert_string_equal(decoded(&l, -1, user_space), " w"); /* no space was added before it */
     assert_int_equal(cllm_tokenizer_piece(l.tokenizer, 262).length, 4);
 
     int32_t outside[] = {-1, INT32_MIN, (int32_t)v.n_tokens, INT32_MAX};
@@ -458,7 +462,7 @@ static void test_round_trip_of_real_vocabularies(void **state) {
         const char *path = shared_file(names[i]);
         if (!path) skip();
         loaded l = load_file(path);
-        check_round_trips(&l, i == 1 ? 0 : CLLM_ENCODE_PARSE_SPECIAL); /* phi-3's special tokens swallow spaces */
+        check_round_trips(&l, i == 1 ? 0 : CLLM_ENCODE_PARSE_SPECIAL); /* phi-3's special tokens remove spaces */
         unload(&l);
     }
 }
@@ -469,7 +473,7 @@ static void test_time_is_n_log_n(void **state) {
     (void)state;
     vocabulary v = with_markup();
     static char runs[11][1 << 12];
-    for (int i = 0; i < 11; i++) { /* runs of 2, 4, .. 2048 letters, the shorter the better */
+    for (int i = 0; i < 11; i++) { /* runs of 2, 4, .. 2048 letters; shorter runs have better scores */
         memset(runs[i], 'a', (size_t)2 << i);
         add(&v, runs[i], -(float)i, NORMAL);
     }
@@ -647,7 +651,7 @@ static void test_bad_files(void **state) {
 
     gguf_builder g;
     builder_init(&g);
-    put_sound(&g); /* what the cases above spoil is right by itself */
+    put_sound(&g); /* without the faults of the cases above, the file is right */
     loaded l;
     cllm_error err;
     assert_ok(load_built(&g, &l, &err), &err);

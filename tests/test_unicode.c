@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Fails unless the text becomes `want`; as_it_is: and by a quick look, without new memory. */
+/* Fails unless the text becomes `want`. as_it_is: it must be found unchanged, without new memory. */
 static void check_composed(const char *text, size_t length, const char *want, size_t want_length, bool as_it_is) {
     char *copy = malloc(length + 1), *composed; /* of just this size, for sanitizers */
     size_t composed_length;
@@ -33,30 +33,30 @@ static void test_composes(void **state) {
         {"", ""},
         {"cafe\u0301", "caf\u00E9"},
         {"e\u0301 e\u0301", "\u00E9 \u00E9"},
-        {"\u00E9\u0301", "\u00E9\u0301"}, /* once is enough */
-        {"\u0301e", "\u0301e"},           /* nothing before it */
-        {"\u1E0B\u0323", "\u1E0D\u0307"}, /* ḍ̇: the mark below goes first */
+        {"\u00E9\u0301", "\u00E9\u0301"}, /* an accent composes only once */
+        {"\u0301e", "\u0301e"},           /* nothing stands before it */
+        {"\u1E0B\u0323", "\u1E0D\u0307"}, /* ḍ̇: the mark below comes first */
         {"d\u0307\u0323", "\u1E0D\u0307"},
-        {"q\u0307\u0323", "q\u0323\u0307"}, /* sorted, though there is no such letter */
-        {"e\u031B\u0302", "\u00EA\u031B"},  /* a mark between of another class is passed over */
-        {"e\u0305\u0302", "e\u0305\u0302"}, /* one of the same class is not */
+        {"q\u0307\u0323", "q\u0323\u0307"}, /* placed before the other mark, though no composed letter exists */
+        {"e\u031B\u0302", "\u00EA\u031B"},  /* a mark of another class may stand between */
+        {"e\u0305\u0302", "e\u0305\u0302"}, /* a mark of the same class may not */
         {"\u0915\u093C", "\u0915\u093C"},   /* excluded from composition */
         {"\u0958", "\u0915\u093C"},
-        {"\u212B\u2126\u0340", "\u00C5\u1FFA"}, /* one for one */
+        {"\u212B\u2126\u0340", "\u00C5\u1FFA"}, /* each becomes one other character */
         {"\u1100\u1161\u11A8", "\uAC01"},       /* Hangul */
         {"\uAC00\u11A8", "\uAC01"},
         {"\uAC01\u11A8", "\uAC01\u11A8"}, /* full */
-        {"\uAC00\u11A7", "\uAC00\u11A7"}, /* no trailing consonant */
-        {"\u1100\u1160", "\u1100\u1160"}, /* no vowel that composes */
+        {"\uAC00\u11A7", "\uAC00\u11A7"}, /* this is not a trailing consonant */
+        {"\u1100\u1160", "\u1100\u1160"}, /* this vowel does not compose */
         {"\u1112\u1175\u11C2\u1112", "\uD7A3\u1112"},
         {"\u30AB\u3099", "\u30AC"},                   /* kana */
         {"\u03B1\u0345\u0301\u0313", "\u1FB4\u0313"}, /* in three steps */
         {"\U0001D15F", "\U0001D158\U0001D165"},       /* beyond U+FFFF */
         {"\U00011099\U000110BA", "\U0001109A"},
-        {"\u0344", "\u0308\u0301"}, /* a mark that is two */
+        {"\u0344", "\u0308\u0301"}, /* a mark that becomes two */
         {"\u0390", "\u0390"},
         {"\uF900", "\u8C48"},
-        {"a\xFF\u0301", "a\xFF\u0301"}, /* no UTF-8: as it is, and in the way */
+        {"a\xFF\u0301", "a\xFF\u0301"}, /* not UTF-8: it stays as it is, and the mark does not compose */
         {"a\x80\u0301", "a\x80\u0301"},
         {"e\u0301\xC3", "\u00E9\xC3"},
         {"\xED\xA0\x80"
@@ -83,7 +83,7 @@ static void test_composes(void **state) {
         check_composed(composed[i], strlen(composed[i]), composed[i], strlen(composed[i]), true);
 }
 
-/* What of them composes does not depend on what is around. */
+/* Whether characters compose does not depend on the characters around them. */
 static void test_composes_anywhere(void **state) {
     (void)state;
     static const char *const around[] = {"",     "a",    "\u00E9",     "12345678", "\u4F60",
@@ -153,9 +153,9 @@ static void test_normalization_test(void **state) {
         }
         n_cases++;
     }
-    if (pclose(file) != 0 || n_cases == 0) skip(); /* nothing here unpacks it */
+    if (pclose(file) != 0 || n_cases == 0) skip(); /* no program here can unpack it */
     assert_true(n_cases > 19000);
-    for (uint32_t code_point = 1; code_point < 0x110000; code_point++) { /* every other character stays */
+    for (uint32_t code_point = 1; code_point < 0x110000; code_point++) { /* characters that are not listed stay */
         char text[4];
         if (listed[code_point] || (code_point >= 0xD800 && code_point <= 0xDFFF)) continue;
         size_t length = utf8_encode(code_point, text);

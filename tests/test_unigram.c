@@ -8,7 +8,7 @@
 
 enum { BLOCK = 256, N_BLOCKS = 8, N_UNITS = BLOCK * N_BLOCKS, MOST_REPLACEMENTS = 512 };
 
-/* A charsmap under construction. Each unit's children fill a block of their own: the child by byte b is at block + b. */
+/* A charsmap under construction. The children of a unit fill a block of their own; byte b leads to block + b. */
 typedef struct map_builder {
     uint32_t units[N_UNITS];
     size_t n_blocks;
@@ -96,15 +96,15 @@ static void best_path_is_taken(void **state) {
     vocabulary v = small();
     make_map();
     loaded l = load_with(&v, put_map);
-    check_pieces(&l, "ab", 0, SPACE "|ab|"); /* -8; " a", "b" are -9 */
+    check_pieces(&l, "ab", 0, SPACE "|ab|"); /* score -8; " a" and "b" have -9 */
     check_pieces(&l, "a", 0, SPACE "a|");
-    check_pieces(&l, "bb", 0, SPACE "|b|b|"); /* two at -4 before one at -9 */
+    check_pieces(&l, "bb", 0, SPACE "|b|b|"); /* two tokens with -4 each win over one with -9 */
     check_pieces(&l, "abb a", 0, SPACE "|abb" SPACE "a|");
     check_pieces(&l, "\xE6\x97\xA5", 0, SPACE "|\xE6\x97\xA5|");
     check_pieces(&l,
                  "ayz\xE6\x9C\xAC"
                  "b",
-                 0, SPACE "a|<unk>|b|"); /* several unknown ones are one */
+                 0, SPACE "a|<unk>|b|"); /* several unknown characters become one token */
     check_pieces(&l, "y z", 0, SPACE "|<unk>|" SPACE "|<unk>|");
     check_pieces(&l, "a\xFF", 0, SPACE "a|<unk>|");
     check_pieces(&l, "", 0, "");
@@ -127,7 +127,7 @@ static void texts_are_normalised(void **state) {
     check_pieces(&l, "  a \t  a   ", 0, SPACE "a|" SPACE "a|");
     check_pieces(&l, " \t ", 0, "");
     check_pieces(&l, "a" SPACE "a", 0, SPACE "a|" SPACE "a|");            /* U+2581 is a space to the vocabulary ... */
-    check_pieces(&l, "a " SPACE "a", 0, SPACE "a|" SPACE "|" SPACE "a|"); /* ... and no white space */
+    check_pieces(&l, "a " SPACE "a", 0, SPACE "a|" SPACE "|" SPACE "a|"); /* ... but not white space */
     unload(&l);
     l = load_with(&v, put_no_merging);
     check_pieces(&l, " a  a ", 0, SPACE "|" SPACE "a|" SPACE "|" SPACE "a|" SPACE "|");
@@ -148,7 +148,7 @@ static void special_tokens_need_trust(void **state) {
     size_t count;
     cllm_error err;
     assert_ok(cllm_tokenizer_encode_parts(l.tokenizer, parts, 2, 0, &ids, &count, &err), &err);
-    assert_int_equal(count, 5); /* a user's <mask> is text, most of which is not known */
+    assert_int_equal(count, 5); /* a user's <mask> is text, and most of it is unknown */
     for (size_t i = 0; i < count; i++) assert_int_equal(ids[i], ((int32_t[]){7, 2, 4, 2, 1})[i]);
     cllm_free(ids);
     unload(&l);
@@ -159,14 +159,14 @@ static void pieces_have_their_texts(void **state) {
     vocabulary v = small();
     make_map();
     loaded l = load_with(&v, put_map);
-    assert_string_equal(decoded(&l, -1, 7), "a"); /* the space before the first word is ours */
+    assert_string_equal(decoded(&l, -1, 7), "a"); /* the space before the first word was added by us */
     assert_string_equal(decoded(&l, 1, 7), "a");
     assert_string_equal(decoded(&l, 4, 7), " a");
     assert_string_equal(decoded(&l, 4, 15), "A");
     unload(&l);
 }
 
-/* Tokens of scores that are no usual ones: whatever the way, it is one through the whole text. */
+/* Tokens with unusual scores. Whatever path is chosen, it leads through the whole text. */
 static void any_scores_do(void **state) {
     (void)state;
     vocabulary v = small();
@@ -233,7 +233,7 @@ static void damaged_maps_are_refused(void **state) {
     check_damaged("the map is damaged");
 }
 
-/* A map may lead anywhere: what lies outside is no entry. */
+/* A map may point anywhere. Places outside of it count as no entry. */
 static void lying_maps_do_no_harm(void **state) {
     (void)state;
     vocabulary v = small();
@@ -248,13 +248,13 @@ static void lying_maps_do_no_harm(void **state) {
         }
         finish_map();
         if (kind == 2) map.n_bytes -= random_u64(&random) % (map.n_replacement_bytes + 1);
-        if (kind == 3) memset(map.bytes + 4 + 4 * N_UNITS, 'z', map.n_replacement_bytes); /* nothing ends */
+        if (kind == 3) memset(map.bytes + 4 + 4 * N_UNITS, 'z', map.n_replacement_bytes); /* no replacement ends */
         loaded l = load_with(&v, put_map);
         static const char text[] = "AB a~\xC2\xBD\t A \xC2 BAAB~~";
         for (size_t n = 1; n < sizeof text; n++) (void)encoded(&l, text + sizeof text - 1 - n, n, 0);
         unload(&l);
     }
-    make_map(); /* one that leads back to itself, by A */
+    make_map(); /* an entry that leads back to itself, for A */
     map.units[0] = (uint32_t)BLOCK << 10;
     map.units[BLOCK + 'A'] = 'A' | (uint32_t)'A' << 10 | 1u << 8;
     finish_map();

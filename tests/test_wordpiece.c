@@ -13,7 +13,7 @@ static void put_ids(gguf_builder *g) {
     builder_u32(g, "tokenizer.ggml.unknown_token_id", 1);
     builder_u32(g, "tokenizer.ggml.cls_token_id", 2);
     builder_u32(g, "tokenizer.ggml.seperator_token_id", 3);
-    builder_u32(g, "tokenizer.ggml.bos_token_id", 0); /* the keys of its own count */
+    builder_u32(g, "tokenizer.ggml.bos_token_id", 0); /* these keys count, and not bos_token_id */
 }
 
 static loaded small(void) {
@@ -41,13 +41,13 @@ static loaded small(void) {
     return load_with(&v, put_ids);
 }
 
-/* The longest piece that a word begins with is taken, whatever comes of the rest. */
+/* The longest piece at the beginning of a word is taken, even if the rest then has no pieces. */
 static void words_are_cut_greedily(void **state) {
     (void)state;
     static const struct {
         const char *text, *pieces;
     } cases[] = {
-        {"unaffable", "[UNK]|"}, /* una, and nothing goes on with "ff" */
+        {"unaffable", "[UNK]|"}, /* una comes first, and then nothing begins with "ff" */
         {"unable", "[UNK]|"},
         {"una", SPACE "una|"},
         {"unaaff", SPACE "una|aff|"},
@@ -55,9 +55,9 @@ static void words_are_cut_greedily(void **state) {
         {"THE,the", SPACE "the|" SPACE ",|" SPACE "the|"},
         {"a$a_", SPACE "a|" SPACE "$|" SPACE "a|" SPACE "_|"},
         {"\xE4\xB8\xAD\xE6\x96\x87", SPACE "\xE4\xB8\xAD|" SPACE "\xE6\x96\x87|"},
-        {"\xC3\xA9 e\xCC\x81 \xC3\x89", SPACE "e|" SPACE "e|" SPACE "e|"}, /* accents go, composed or not */
-        {"\xEA\xB0\x80", SPACE "\xE1\x84\x80|\xE1\x85\xA1|"},              /* Hangul comes apart */
-        {"t\x01he t\xE2\x80\x8Bhe t\xEF\xBF\xBDhe", SPACE "the|" SPACE "the|" SPACE "the|"}, /* controls go */
+        {"\xC3\xA9 e\xCC\x81 \xC3\x89", SPACE "e|" SPACE "e|" SPACE "e|"}, /* accents are removed, composed or not */
+        {"\xEA\xB0\x80", SPACE "\xE1\x84\x80|\xE1\x85\xA1|"},              /* Hangul is taken apart */
+        {"t\x01he t\xE2\x80\x8Bhe t\xEF\xBF\xBDhe", SPACE "the|" SPACE "the|" SPACE "the|"}, /* controls are removed */
         {"the\xE2\x80\x83"
          "a",
          SPACE "the|" SPACE "a|"},
@@ -92,7 +92,7 @@ static void long_words_are_unknown(void **state) {
 static void pieces_have_their_texts(void **state) {
     (void)state;
     loaded l = small();
-    assert_string_equal(decoded(&l, 2, 4), "un"); /* at the beginning without the space of its own */
+    assert_string_equal(decoded(&l, 2, 4), "un"); /* at the beginning, without the space of the token */
     assert_string_equal(decoded(&l, 4, 6), "aff");
     assert_string_equal(decoded(&l, 6, 10), " the");
     unload(&l);

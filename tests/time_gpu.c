@@ -54,7 +54,7 @@ static void print_times(const kernel_times *times, unsigned depth) {
     }
 }
 
-/* Evaluate `depth` tokens, and then one with each launch repeated and measured. */
+/* Evaluates `depth` tokens, and then one more, for which each launch is repeated and measured. */
 static cllm_status measure(cllm_engine *engine, cllm_sequence *sequence, int32_t *tokens, unsigned depth,
                            kernel_times *times, cllm_error *err) {
     forward_gpu *forward = engine->offload.forward;

@@ -44,7 +44,7 @@ static inline void _mm256_storeu_si256(__m256i *to, __m256i v) { memcpy(to, &v, 
 static inline __m128 _mm_set1_ps(float x) { return (__m128){x, x, x, x}; }
 static inline __m128i _mm_castps_si128(__m128 v) { return (__m128i)v; }
 
-/* What is above the lowest 128 bits is undefined: a pattern here, that would show in any result. */
+/* The bits above the lowest 128 are undefined. Here they are a pattern that would show in any result. */
 static inline __m512i _mm512_castsi128_si512(__m128i low) {
     __m512i v;
     memset(&v, 0xA5, sizeof v);

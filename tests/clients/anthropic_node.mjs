@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Anthropic's SDK for JavaScript against the server: anthropic_node.mjs URL MODEL. Prints TAP. The key is ANTHROPIC_API_KEY, if the server has one.
+// Tries Anthropic's SDK for JavaScript with the server: anthropic_node.mjs URL MODEL. Prints TAP. If the server has a
+// key, it is in ANTHROPIC_API_KEY.
 import Anthropic from '@anthropic-ai/sdk';
 
 const [url, model] = process.argv.slice(2);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Anthropic's SDK for Python against the server: anthropic_python.py URL MODEL. Prints TAP. The key is ANTHROPIC_API_KEY, if the server has one."""
+"""Tries Anthropic's SDK for Python with the server: anthropic_python.py URL MODEL. Prints TAP. If the server has a key,
+it is in ANTHROPIC_API_KEY."""
 import asyncio, json, os, re, sys, time, urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// ollama's client for JavaScript against the server: ollama_node.mjs URL MODEL. Prints TAP. What the model's template cannot do (tools, thinking) has
-// to be refused as ollama does; with tests/support/ollama.jinja it can do all.
+// Tries ollama's client for JavaScript with the server: ollama_node.mjs URL MODEL. Prints TAP. If the model's template
+// cannot do something (tools, thinking), the server must refuse it as ollama does. With tests/support/ollama.jinja it
+// can do everything.
 import { Ollama } from 'ollama';
 
 const [url, model] = process.argv.slice(2);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""ollama's client for Python against the server: ollama_python.py URL MODEL. Prints TAP. What the model's template cannot do (tools, thinking) has to
-be refused as ollama does; with tests/support/ollama.jinja it can do all."""
+"""Tries ollama's client for Python with the server: ollama_python.py URL MODEL. Prints TAP. If the model's template
+cannot do something (tools, thinking), the server must refuse it as ollama does. With tests/support/ollama.jinja it can
+do everything."""
 import asyncio, json, os, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// OpenAI's SDK for JavaScript against the server: openai_node.mjs URL MODEL. Prints TAP. The key is OPENAI_API_KEY, if the server has one.
+// Tries OpenAI's SDK for JavaScript with the server: openai_node.mjs URL MODEL. Prints TAP. If the server has a key, it
+// is in OPENAI_API_KEY.
 import OpenAI from 'openai';
 
 const [url, model] = process.argv.slice(2);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""OpenAI's SDK for Python against the server: openai_python.py URL MODEL. Prints TAP. The key is OPENAI_API_KEY, if the server has one."""
+"""Tries OpenAI's SDK for Python with the server: openai_python.py URL MODEL. Prints TAP. If the server has a key, it is
+in OPENAI_API_KEY."""
 import asyncio, json, os, re, sys, time, urllib.request
 from typing import Literal
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Vercel's AI SDK, with its provider for what is compatible with OpenAI, against the server: vercel_ai.mjs URL MODEL. Prints TAP. The key is
-// OPENAI_API_KEY, if the server has one.
+// Tries Vercel's AI SDK with the server, by the SDK's provider for servers that are compatible with OpenAI:
+// vercel_ai.mjs URL MODEL. Prints TAP. If the server has a key, it is in OPENAI_API_KEY.
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, embedMany, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from 'ai';
 

@@ -1,5 +1,5 @@
-/* libFuzzer target of byte-level BPE: any text by any pre-tokenizer on a sound vocabulary, and any vocabulary. Whatever is
- * encoded must decode to the same bytes.
+/* libFuzzer target of byte-level BPE: any text with any pre-tokenizer and a sound vocabulary, and any vocabulary. What
+ * is encoded must decode to the same bytes.
  *
  * Input: a byte of settings, a byte that chooses the pre-tokenizer, then, if FROM_INPUT, a vocabulary in a loose binary
  * form (see put_vocabulary), then the text.
@@ -17,7 +17,7 @@ enum {
     NAME = 128
 };
 
-/* One of each pattern, and some that are none. */
+/* One name of each pattern, and some names that do not exist. */
 static const char *const names[] = {
     "default",        "gpt-2",       "starcoder", "falcon",     "chameleon", "llama-bpe", "dbrx",       "minicpm5",
     "jais-2",         "qwen2",       "laguna",    "seed-coder", "ufakzeka",  "qwen35",    "exaone-moe", "deepseek-llm",
@@ -35,8 +35,8 @@ static void put_byte_letters(void) {
     }
 }
 
-/* A count, so many strings with a length each, after the letters of all bytes unless NO_BYTES; a byte a token for its
- * type; a count and merges. */
+/* The input: a count and as many strings, each with its length (they follow the letters of all bytes unless NO_BYTES);
+ * one byte for the type of each token; a count and merges. */
 static void put_vocabulary(input *in, uint8_t settings) {
     size_t n_bytes = settings & NO_BYTES ? 0 : 256, n_tokens = n_bytes + take(in);
     put_array("tokenizer.ggml.tokens", TYPE_STRING, n_tokens);

@@ -48,7 +48,8 @@ static void walk_typed(const cllm_gguf *gguf, const char *key) {
     gguf_get_array(gguf, key, GGUF_REQUIRED, CLLM_STRING, &array, &err);
 }
 
-/* Overrides of a file that opens: a key of its own, and one that its architecture completes, whatever that is. */
+/* Overrides the metadata of a file that opens: a key that is given in full, and one that begins with a dot, which the
+ * file's architecture completes, whatever that is. */
 static void override(const uint8_t *bytes, size_t n_bytes) {
     const cllm_value values[] = {{.type = CLLM_UINT64, .u = 200},
                                  {.type = CLLM_INT64, .i = -3},
@@ -84,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
         require(gguf == NULL && err.status != CLLM_OK && err.message[0]);
         require(err.offset == CLLM_NO_OFFSET || err.offset <= n_bytes);
         for (const char *c = err.message; *c; c += cllm_safe_length(c, strlen(c)))
-            require(cllm_safe_length(c, strlen(c)) > 0); /* whatever the file says, its message speaks to no terminal */
+            require(cllm_safe_length(c, strlen(c)) > 0); /* its message cannot control a terminal */
         return 0;
     }
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {

@@ -41,7 +41,7 @@ static cllm_tokenizer *small_vocabulary(void) {
     static const char *const words[] = {"<unk>", "<s>", "</s>", "a",  "b",  "ab",       "abc",
                                         "\"",    "\":", "{\"",  "[1", "12", "\xC3\xA4", "true"};
     enum { N_WORDS = sizeof words / sizeof *words, STRING = 8, INT32 = 5, FLOAT32 = 6 };
-    static cllm_gguf *gguf; /* it stays, as the tokenizer does */
+    static cllm_gguf *gguf; /* never closed, because the tokenizer stays, too */
     cllm_tokenizer *tokenizer;
     put("GGUF", 4);
     put_number(3, 4);
@@ -65,7 +65,7 @@ static cllm_tokenizer *small_vocabulary(void) {
     return tokenizer;
 }
 
-/* Each token is taken by a copy of the matcher if it is allowed, and only then. */
+/* A copy of the matcher takes each token that the mask allows, and refuses every other token. */
 static void check_mask(const cllm_matcher *matcher, const uint32_t *mask, uint32_t n_vocab) {
     for (uint32_t t = 0; t < n_vocab; t++) {
         cllm_matcher *copy;
@@ -77,7 +77,7 @@ static void check_mask(const cllm_matcher *matcher, const uint32_t *mask, uint32
     }
 }
 
-/* One of the tokens that are allowed, or -1; spaces: also of those that are white space. */
+/* Draws a token that is allowed, or returns -1. spaces: tokens of white space may be drawn, too. */
 static int32_t draw(const cllm_tokenizer *tokenizer, const uint32_t *mask, uint32_t n_vocab, bool spaces,
                     uint64_t *random) {
     int32_t token = -1;
@@ -112,14 +112,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     uint64_t random = bytes[0];
     const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
     uint32_t *mask = calloc(CLLM_MASK_WORDS(n_vocab), sizeof *mask);
-    int n_spaces = 0; /* where nothing else could follow */
+    int n_spaces = 0; /* drawn where nothing else could follow */
     for (int step = 0; step < 60; step++) {
-        if (cllm_matcher_fill_mask(matcher, mask, NULL) != CLLM_OK) break; /* too many ways to go on */
+        if (cllm_matcher_fill_mask(matcher, mask, NULL) != CLLM_OK) break; /* there are too many ways to go on */
         if (step < 12) check_mask(matcher, mask, n_vocab);
         int32_t token = draw(tokenizer, mask, n_vocab, false, &random);
         n_spaces = token < 0 ? n_spaces + 1 : 0;
         if (token < 0) token = draw(tokenizer, mask, n_vocab, true, &random);
-        if (token < 0) require(cllm_matcher_can_end(matcher)); /* else some byte can follow, and each is a token */
+        if (token < 0) require(cllm_matcher_can_end(matcher)); /* else a byte can follow, and each is a token */
         if (kind == CLLM_GRAMMAR_JSON_SCHEMA || kind == CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER) require(n_spaces <= 21);
         if (token < 0 || cllm_matcher_take(matcher, token, NULL) != CLLM_OK) break;
     }

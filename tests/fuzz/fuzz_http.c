@@ -17,7 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
-const command commands[] = {{.bit = 0}}; /* main.c's, which is not here */
+const command commands[] = {{.bit = 0}}; /* this variable is in main.c, which is not linked here */
 
 static void require(bool holds) {
     if (!holds) abort();
@@ -61,7 +61,7 @@ static int open_connection(void) {
         const int connection = socket(AF_INET, SOCK_STREAM, 0);
         require(connection >= 0);
         if (connect(connection, (const struct sockaddr *)&to, sizeof to) == 0) return connection;
-        require(errno == EADDRNOTAVAIL); /* the ports of the last minute's connections may be all there are */
+        require(errno == EADDRNOTAVAIL); /* connections of the last minute may still hold all ports */
         close(connection);
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     }
@@ -78,7 +78,7 @@ static void send_pieces(int connection, const uint8_t *bytes, size_t n_bytes) {
     }
 }
 
-/* All that comes until the server closes; what never ends is libFuzzer's to find. */
+/* Reads everything until the server closes. If it never closes, libFuzzer reports a timeout. */
 static size_t read_all(int connection, char *start_of, size_t most) {
     char rest[4096];
     size_t n_kept = 0;
@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     const int connection = open_connection();
     send_pieces(connection, bytes, n_bytes);
     struct pollfd answered = {.fd = connection, .events = POLLIN};
-    poll(&answered, 1, 20); /* who closes at once has no answer */
+    poll(&answered, 1, 20); /* a client that closes at once gets no answer */
     shutdown(connection, SHUT_WR);
     const size_t n = read_all(connection, answer, sizeof answer);
     require(n == 0 || (n > 9 && memcmp(answer, "HTTP/1.", 7) == 0));

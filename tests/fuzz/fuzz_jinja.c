@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     json_value v;
     cllm_part *parts;
     size_t n_parts;
-    for (size_t i = 0; i < n_bytes; i++) /* these two are in the messages alone, if the template spells neither */
+    for (size_t i = 0; i < n_bytes; i++) /* so that characters 3 and 4 come only from messages */
         if (bytes[i] == '\\' || bytes[i] == 3 || bytes[i] == 4) return 0;
     if (json_read(variables, strlen(variables), &a, &v, NULL) != CLLM_OK) abort();
     if (jinja_parse((const char *)bytes, n_bytes, &a, &tree, NULL) == CLLM_OK &&

@@ -26,7 +26,7 @@ static void put_model(void) {
     end_file();
 }
 
-/* ------------------------------------------------------------------------------------------------------------ the check */
+/* ----------------------------------------------------------------------------------------------------- the check */
 
 /* Two tokens at once and one more, by the scalar kernels and by the best. */
 static void run(const cllm_model *model) {

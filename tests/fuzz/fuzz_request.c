@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
-const command commands[] = {{.bit = 0}}; /* main.c's, which is not here */
+const command commands[] = {{.bit = 0}}; /* this variable is in main.c, which is not linked here */
 
 static void require(bool holds) {
     if (!holds) abort();
@@ -21,7 +21,7 @@ static options server_options;
 static const route *posts[256];
 static size_t n_posts;
 
-/* Texts are short, and so is the queue: that many of them in one request are refused. */
+/* Texts are short. The queue is short, too, so a request with many texts is refused. */
 static void start(void) {
     static char *arguments[] = {"serve",
                                 "models/demo.gguf",
@@ -49,7 +49,7 @@ static void start(void) {
     require(n_posts > 0);
 }
 
-/* An answer that is whole: of the client's faults none is the server's. */
+/* A complete answer: no status 5xx except 501 and 503, and JSON that can be parsed. */
 static void check_answer(const exchange *x) {
     require(x->status >= 200 && (x->status < 500 || x->status == 501 || x->status == 503));
     if (strcmp(x->type, "application/json") != 0) return;
@@ -58,7 +58,7 @@ static void check_answer(const exchange *x) {
     json_decref(value);
 }
 
-/* What the thread of a connection does until a request has ended. */
+/* Does what the thread of a connection does until a request has ended. */
 static void take_all(request *r, text_buffer *out) {
     const bool streams = r->streams;
     if (streams && r->form->begin) r->form->begin(r, out);

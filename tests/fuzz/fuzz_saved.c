@@ -11,20 +11,20 @@
 #include <unistd.h>
 
 enum {
-    KV_TYPE = 3,     /* of the keys and values; 3: of a model with recurrent layers, F16 */
+    KV_TYPE = 3,     /* type of keys and values; 3: F16, and a model with recurrent layers */
     LENGTH = 12,     /* which of `lengths` the valid file has */
     CACHE = 16,      /* the engine has a prefix cache */
     WHOLE = 32,      /* the input is the file */
-    RESIZE = 64,     /* the file is made as long as its header says, by zeros or a cut */
-    RIGHT_SUM = 128, /* its checksum is made right */
+    RESIZE = 64,     /* the file gets the length that its header says: zeros are added, or it is cut */
+    RIGHT_SUM = 128, /* the file gets the right checksum */
 
     N_CTX = 700,
     MOST_BYTES = 1 << 17,
-    FIXED_BYTES = 216, /* of a header */
-    N_TOKENS_AT = 200, /* in it, and after it the first windowed page; see saved_sequence.c */
+    FIXED_BYTES = 216, /* of the header */
+    N_TOKENS_AT = 200, /* offset in the header; the first windowed page follows it; see saved_sequence.c */
     FIRST_WINDOWED_AT = 204,
-    RECURRENT = 3,               /* a kv type that means such a model */
-    N_CHANNELS = N_EMBD + 2 * 4, /* of its convolution: the inputs, and two parts of 4, the size of a state */
+    RECURRENT = 3,               /* as a kv type it means a model with recurrent layers */
+    N_CHANNELS = N_EMBD + 2 * 4, /* of the convolution: the inputs, and two parts of 4, the size of a state */
 };
 
 static const uint32_t lengths[] = {1, 256, 300, 600};
@@ -34,8 +34,8 @@ typedef struct saved_file {
     size_t size;
 } saved_file;
 
-static cllm_model models[2];          /* with windows, with recurrent layers */
-static char path[64], path_again[64]; /* of the file that is loaded, and of one that is saved */
+static cllm_model models[2];          /* one with windows, one with recurrent layers */
+static char path[64], path_again[64]; /* the file that is loaded, and one that is saved */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
@@ -44,7 +44,7 @@ static void remove_files(void) {
     unlink(path_again);
 }
 
-static void name_files(void) { /* where writing is cheap */
+static void name_files(void) { /* a folder where writing is cheap */
     const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     snprintf(path, sizeof path, "%s/fuzz-saved-%ld", folder, (long)getpid());
     snprintf(path_again, sizeof path_again, "%s/fuzz-saved-%ld-again", folder, (long)getpid());
@@ -64,7 +64,7 @@ static void write_whole(const saved_file *f) {
     require(out && fwrite(f->bytes, 1, f->size, out) == f->size && fclose(out) == 0);
 }
 
-/* Of a layer, */
+/* The tensors of a layer, */
 typedef struct tensor_shape {
     const char *name;
     unsigned n_columns, n_rows;
@@ -75,7 +75,7 @@ static const tensor_shape attention[] = {{"attn_norm.weight", N_EMBD, 1},       
                                          {"attn_output.weight", N_EMBD, N_EMBD}, {"ffn_gate.weight", N_EMBD, N_FF},
                                          {"ffn_up.weight", N_EMBD, N_FF},        {"ffn_down.weight", N_FF, N_EMBD}};
 static const tensor_shape norm[] = {{"ffn_norm.weight", N_EMBD, 1}};
-/* and of one that has a state beside its attention, of two heads. */
+/* and of a layer that has a state of two heads beside its attention. */
 static const tensor_shape recurrence[] = {{"ffn_norm", N_EMBD, 1},
                                           {"ssm_in.weight", N_EMBD, N_EMBD + N_CHANNELS + 2},
                                           {"ssm_conv1d.weight", 3, N_CHANNELS},
@@ -144,7 +144,8 @@ static uint32_t number_at(const saved_file *f, size_t offset) {
     return number;
 }
 
-/* Of all but itself, at the end. The parts of pages are whole words, and so are summed as one. */
+/* The checksum covers everything except itself; it stands at the end. The parts of pages are whole words, so they are
+ * summed in one piece. */
 static uint64_t checksum_of(const saved_file *f) {
     const size_t left = f->size - FIXED_BYTES - sizeof(uint64_t);
     const uint64_t n = number_at(f, N_TOKENS_AT) * (uint64_t)sizeof(int32_t);
@@ -156,7 +157,7 @@ static uint64_t checksum_of(const saved_file *f) {
 
 static bool has_header(const saved_file *f) { return f->size >= FIXED_BYTES + sizeof(uint64_t); }
 
-/* n_before: tokens that it had. Pages stay after the tokens. */
+/* n_before: how many tokens the file had. The pages still follow the tokens. */
 static void resize(saved_file *f, uint32_t n_before, const cllm_engine *engine) {
     const uint64_t n = number_at(f, N_TOKENS_AT), first = number_at(f, FIRST_WINDOWED_AT);
     const uint64_t n_pages = (n + KV_CHUNK - 1) / KV_CHUNK;
@@ -190,7 +191,7 @@ static const saved_file *valid_file(uint8_t settings) {
     require(cllm_sequence_save(span.sequence, path_again, &err) == CLLM_OK);
     read_whole(path_again, f);
 
-    /* this target knows the format */
+    /* this target knows the format: its checksum must be the one in the file */
     uint64_t sum;
     memcpy(&sum, f->bytes + f->size - sizeof sum, sizeof sum);
     saved_file *same = malloc(sizeof *same);
@@ -231,21 +232,21 @@ static void make_file(saved_file *f, const uint8_t *bytes, size_t n_bytes, uint8
 static void check_refusal(cllm_engine *engine, const cllm_sequence *sequence, const cllm_error *err) {
     require(!sequence && err->status != CLLM_OK && err->message[0]);
     for (const char *c = err->message; *c; c += cllm_safe_length(c, strlen(c)))
-        require(cllm_safe_length(c, strlen(c)) > 0); /* whatever the file says, its message speaks to no terminal */
+        require(cllm_safe_length(c, strlen(c)) > 0); /* its message cannot control a terminal */
     require(cllm_engine_stats(engine).pages_held == 0 && cllm_engine_stats(engine).pages_cached == 0);
     cllm_error second;
     cllm_sequence *all[2];
     for (int i = 0; i < 2; i++) require(cllm_sequence_create(engine, &all[i], &second) == CLLM_OK);
 }
 
-/* Saved and loaded once more it is the same sequence: one more token has the same logits, to the bit. */
+/* A sequence that is saved and loaded once more is the same: one more token has the same logits, to the bit. */
 static void check_loaded(cllm_engine *engine, cllm_sequence *sequence) {
     const uint32_t n = cllm_sequence_length(sequence);
     const int32_t *tokens = cllm_sequence_tokens(sequence), next = 1;
     cllm_sequence *second;
     cllm_error err;
     require(n <= N_CTX);
-    require(kv_table_reaches(&sequence->table, &engine->pages, n)); /* what the next token looks back at is there */
+    require(kv_table_reaches(&sequence->table, &engine->pages, n)); /* all that the next token looks back at is there */
     for (uint32_t i = 0; i < n; i++) require(tokens[i] >= 0 && tokens[i] < N_VOCAB);
     require(cllm_sequence_save(sequence, path_again, &err) == CLLM_OK);
     require(cllm_sequence_load(engine, path_again, &second, &err) == CLLM_OK);

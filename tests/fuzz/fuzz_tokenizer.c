@@ -1,4 +1,4 @@
-/* libFuzzer target of the tokenizer: any text on a sound vocabulary, and any vocabulary. Whatever is encoded must decode
+/* libFuzzer target of the tokenizer: any text with a sound vocabulary, and any vocabulary. What is encoded must decode
  * to the same bytes.
  *
  * Input: a byte of settings, then, unless it asks for the built-in vocabulary, a vocabulary in a loose binary form
@@ -40,18 +40,19 @@ static void put_built_in(uint8_t settings) {
         for (size_t i = 0; i < n_merges; i++) put_string(merges[i], strlen(merges[i]));
     } else {
         put_array("tokenizer.ggml.scores", TYPE_FLOAT32, n_words + 256);
-        for (size_t i = 0; i < n_words + 256; i++) put_score((float)(i * 7 % 5)); /* some are the same */
+        for (size_t i = 0; i < n_words + 256; i++) put_score((float)(i * 7 % 5)); /* some scores are equal */
     }
 }
 
-/* A count, so many strings with a length each, then a byte a token for its type and score; or a count and merges. */
+/* The input: a count and as many strings, each with its length; then one byte for the type and one for the score of
+ * each token, or, instead of scores, a count and merges. */
 static void put_vocabulary(input *in, uint8_t settings) {
     size_t n_tokens = take(in), n_shown = n_tokens - (settings & ODD_COUNTS && n_tokens ? 1 : 0);
     put_array("tokenizer.ggml.tokens", TYPE_STRING, n_tokens);
     for (size_t i = 0; i < n_tokens; i++) take_string(in);
     if (!(settings & NO_TYPES)) {
         put_array("tokenizer.ggml.token_type", TYPE_INT32, n_shown);
-        for (size_t i = 0; i < n_shown; i++) put_number(take(in) % 8, 4); /* 7 is none */
+        for (size_t i = 0; i < n_shown; i++) put_number(take(in) % 8, 4); /* type 7 does not exist */
     }
     size_t n_values = settings & MERGES ? take(in) : n_shown;
     put_array(settings & MERGES ? "tokenizer.ggml.merges" : "tokenizer.ggml.scores",

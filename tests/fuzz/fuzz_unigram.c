@@ -12,7 +12,7 @@ enum {
     MERGES_SPACES = 8,
     BUILT_IN = 16,
     MAP = 32,
-    SOUND_HEADER = 64, /* the map's, whatever follows */
+    SOUND_HEADER = 64, /* the map's header is right, whatever the input says */
     KEEPS_CASE = 128,
 };
 

@@ -1,4 +1,5 @@
-/* What the fuzz targets of models share: a GGUF file of a small model, written into memory, and the model made of it. */
+/* What the fuzz targets of models share: a GGUF file of a small model, written into memory, and the model made of
+ * it. */
 #ifndef FUZZ_MODEL_FILE_H
 #define FUZZ_MODEL_FILE_H
 
@@ -14,7 +15,7 @@ static void require(bool holds) {
 
 enum { TYPE_UINT32 = 4, TYPE_FLOAT32 = 6, TYPE_STRING = 8, N_EMBD = 8, N_VOCAB = 5, N_FF = 8, ALIGNMENT = 32 };
 
-/* The file at work, and one that is done, which its model points into. */
+/* The file that is being written, and one that is finished, into which its model points. */
 static unsigned char files[2][1 << 14], *file = files[0];
 static size_t file_size, data_size;
 static unsigned char n_keys, n_tensors;
@@ -35,7 +36,7 @@ static void put_text(const char *text) {
     put(text, strlen(text));
 }
 
-/* A key that begins with a dot is one of the family. */
+/* A key that begins with a dot gets the family's name in front. */
 static void put_key(const char *key, unsigned type) {
     char whole[100] = "";
     if (key[0] == '.') strcpy(whole, family);
@@ -85,7 +86,7 @@ static void begin_file(const char *architecture, uint32_t n_layers, uint32_t n_c
     put(&epsilon, 4);
 }
 
-/* Behind the tensors' names their data. */
+/* The data follow the names of the tensors. */
 static void end_file(void) {
     file[8] = n_tensors;
     file[16] = n_keys;
@@ -96,7 +97,7 @@ static void end_file(void) {
     }
 }
 
-/* model: all zero. */
+/* model: zeroed before the call. */
 static void read_model(cllm_model *model) {
     cllm_error err;
     require(gguf_open_memory(file, file_size, &model->gguf, &err) == CLLM_OK);

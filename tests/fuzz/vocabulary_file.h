@@ -30,7 +30,7 @@ static size_t file_size;
 static unsigned char n_keys;
 
 static void put(const void *bytes, size_t n) {
-    if (n > sizeof file - file_size) abort(); /* the counts of put_vocabulary do not reach that far */
+    if (n > sizeof file - file_size) abort(); /* the counts of put_vocabulary are too small to fill the file */
     memcpy(file + file_size, bytes, n);
     file_size += n;
 }
@@ -96,12 +96,12 @@ static void take_string(input *in) {
 
 /* ------------------------------------------------------------------------------------------- the check */
 
-/* Replaces each U+2581 by a space: the one difference that SentencePiece cannot see. */
+/* Replaces each U+2581 by a space: SentencePiece cannot tell these two apart. */
 static size_t without_u2581(const cllm_tokenizer *t, char *text, size_t length) {
     return t->pre ? length : unescape_spaces(text, length, text);
 }
 
-/* Replaces a text, of malloc, by the same in NFC. What is composed must be the same when it is composed again. */
+/* Replaces a text (from malloc) by its NFC. Composing it once more must change nothing. */
 static void compose(char **text, size_t *length) {
     for (int time = 0; time < 2; time++) {
         char *composed;
@@ -115,7 +115,7 @@ static void compose(char **text, size_t *length) {
     }
 }
 
-/* May white space beside special tokens get lost? */
+/* Can white space beside special tokens get lost? */
 static bool strips(const cllm_tokenizer *t) {
     for (uint32_t i = 0; i < t->specials_from[256]; i++)
         if (t->specials[i].strips_left || t->specials[i].strips_right) return true;
@@ -131,7 +131,8 @@ static void check_round_trip(const cllm_tokenizer *t, input text, int flags) {
     if (status != CLLM_OK) abort();
 
     size_t capacity = 1, size = 0;
-    /* Some kinds change texts. The others do where a character became the unknown token, or BOS was put in front. */
+    /* Some kinds of vocabulary change texts. The others change them only if a character became the unknown token, or if
+     * BOS was put in front. */
     bool exact = !strips(t) && (t->kind == KIND_SPM || t->kind == KIND_BPE || t->kind == KIND_RWKV);
     for (size_t i = 0; i < count; i++) {
         capacity += cllm_tokenizer_decode(t, -1, ids[i]).length + 1;
@@ -147,7 +148,7 @@ static void check_round_trip(const cllm_tokenizer *t, input text, int flags) {
     if (text.size) memcpy(want, text.bytes, text.size);
     size_t want_size = without_u2581(t, want, text.size);
     size = without_u2581(t, back, size);
-    if (t->wants_nfc) { /* pieces of the text were composed; composed as a whole, both are the same */
+    if (t->wants_nfc) { /* encoding composed pieces of the text; composed as a whole, both texts must be the same */
         compose(&want, &want_size);
         compose(&back, &size);
     }
@@ -157,7 +158,7 @@ static void check_round_trip(const cllm_tokenizer *t, input text, int flags) {
     cllm_free(ids);
 }
 
-/* The two halves of a text as a pair. */
+/* The two halves of a text, encoded as a pair. */
 static void try_pair(const cllm_tokenizer *t, input text) {
     const cllm_string first = {(const char *)text.bytes, text.size / 2};
     const cllm_string second = {(const char *)text.bytes + first.length, text.size - first.length};
@@ -169,7 +170,8 @@ static void try_pair(const cllm_tokenizer *t, input text) {
     cllm_free(ids);
 }
 
-/* Make a tokenizer of the file that was written, and encode the rest of the input. must_load: or abort. */
+/* Makes a tokenizer from the file that was written, and encodes the rest of the input. must_load: abort if the file
+ * does not load. */
 static void try_file(input text, int flags, bool must_load) {
     cllm_gguf *gguf;
     cllm_tokenizer *tokenizer;

@@ -15,7 +15,7 @@ typedef struct context {
     layer_config layer;
     cllm_kv_type type;
     uint32_t n_positions;
-    uint32_t window; /* that a query sees, or 0 */
+    uint32_t window; /* how many positions a query sees, or 0: all before it */
     float softcap, slope;
     size_t n_queries;
     double *keys, *values; /* [n_positions][length], as stored */
@@ -27,7 +27,7 @@ typedef struct context {
     kv_store store;
 } context;
 
-/* One element of a row as the type keeps it, and its exact value. */
+/* Stores one element of a row in the type's form, and returns its exact value. */
 static double stored_element(cllm_kv_type type, float x, float scale, void *elements, size_t i) {
     if (type == CLLM_KV_F32) {
         ((float *)elements)[i] = x;
@@ -58,9 +58,9 @@ static void put_row(const context *c, put_function put, uint32_t position, size_
     }
 }
 
-enum { WINDOW_BATCH = 40 /* positions whose queries find all that they see */ };
+enum { WINDOW_BATCH = 40 /* queries at the last 40 positions find all that they see */ };
 
-/* The pages hold the first n positions, or the last of them that the queries see, and NaN everywhere else. */
+/* The pages hold the first n positions, or only the last of them that the queries see. Everywhere else is NaN. */
 static void fill_pages(context *c, uint32_t n) {
     const kv_size size = {
         .n_ctx = c->n_positions, .n_batch = WINDOW_BATCH, .n_sequences = 1, .n_positions = c->n_positions};
@@ -121,7 +121,7 @@ static uint32_t first_seen(const context *c, size_t q) {
     return c->window > 0 && c->n_seen[q] > c->window ? c->n_seen[q] - c->window : 0;
 }
 
-/* Some queries see positions after their own. */
+/* Some queries also see positions after their own. */
 static uint32_t own_position(const context *c, size_t q) { return q % 3 ? c->n_seen[q] - 1 : c->n_seen[q] / 2; }
 
 static float slope_of(const context *c, size_t q) { return c->slope * (float)(q % 4); }
@@ -130,7 +130,7 @@ static uint32_t within_chunk(uint32_t position, uint32_t first) {
     return position <= first ? 0 : position - first < KV_CHUNK ? position - first : KV_CHUNK;
 }
 
-/* out: [n][value_length], of queries first .. first + n - 1 together. */
+/* Computes queries first .. first + n - 1 together. out: [n][value_length]. */
 static void attend_to_all(const context *c, size_t first, size_t n, float *out) {
     const size_t padded = kv_padded(c->config.value_length), length = c->config.value_length;
     float *values[2] = {guarded_new(n * padded), guarded_new(n * padded)};
@@ -166,7 +166,7 @@ static void attend_to_all(const context *c, size_t first, size_t n, float *out) 
     free(visible);
 }
 
-/* Of heads whose weights have both signs. */
+/* The heads have weights of both signs. */
 void index_scores_are_right(void **state) {
     (void)state;
     static const uint32_t lengths_of_keys[] = {2, 16, 31, 33, 64, 128}, heads[] = {1, 2, 3, 7, 8, 13, 64};
@@ -198,7 +198,7 @@ void index_scores_are_right(void **state) {
     }
 }
 
-/* Positions that are copied to other places of another chunk give what they gave. */
+/* Positions that are copied to other places in another chunk give the same results. */
 void positions_are_copied_whole(void **state) {
     (void)state;
     static const uint32_t sizes[] = {7, 32, 48, 80};
@@ -250,7 +250,8 @@ static void reference_attention(const context *c, size_t q, float *out) {
     free(scores);
 }
 
-/* Right, the same bits for a query alone, and nothing but what the query sees is touched: alone it has NaNs after. */
+/* Checks that the results are right, that a query alone gets the same bits, and that only what the query sees is read:
+ * when the query is alone, NaNs follow the positions that it sees. */
 static void check_attention(context *c) {
     const size_t length = c->config.value_length, n = c->n_queries * length;
     float *out = guarded_new(n), *want = guarded_new(n), *alone = guarded_new(length);
@@ -280,7 +281,7 @@ void attention_is_right_and_blind_to_what_is_not_visible(void **state) {
     enum { N_HEADS = sizeof heads / sizeof *heads, N_CONTEXTS = sizeof contexts / sizeof *contexts };
     uint64_t random = 14;
     for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
-        for (size_t i = 0; i < 40; i++) { /* each head size, context and number of queries comes up */
+        for (size_t i = 0; i < 40; i++) { /* every head size, context and number of queries occurs */
             const uint32_t values = heads[(5 * i + 3) % N_HEADS];
             context c = context_new((cllm_kv_type)type, heads[i % N_HEADS], values, contexts[i % N_CONTEXTS], 0,
                                     1 + i % 20, &random);
@@ -290,8 +291,8 @@ void attention_is_right_and_blind_to_what_is_not_visible(void **state) {
     }
 }
 
-/* Windows that begin and end anywhere in chunks, and pages that hold one range of positions after another; every other one
- * with capped scores. */
+/* Windows begin and end anywhere in a chunk, and pages hold first one range of positions, then another. Every other
+ * case has capped scores. */
 void windows_see_their_positions_alone(void **state) {
     (void)state;
     static const uint32_t heads[] = {7, 16, 32, 48, 80, 128};
@@ -350,8 +351,9 @@ void attention_bears_large_scores(void **state) {
     context_free(&c);
 }
 
-/* Floats below 2^-126 are subnormal, and many CPUs take a hundred times as long for each that they meet. An exponential that
- * would be one is 0, then, and all others are as exact as their size asks for. The values, one 1 each, show the weights. */
+/* Floats below 2^-126 are subnormal, and each of them can take many CPUs a hundred times as long. So an exponential
+ * that would be subnormal must be 0, and every other one must be exact relative to its size. Each value vector has a
+ * single 1, so that the results show the weights. */
 void weights_are_normal_or_nothing(void **state) {
     (void)state;
     const kv_size size = {.n_ctx = KV_CHUNK, .n_batch = 1, .n_sequences = 1, .n_positions = KV_CHUNK};
@@ -394,7 +396,7 @@ void weights_are_normal_or_nothing(void **state) {
 
     enum { N = 16 };
     for (float apart = 80; apart < 110;
-         apart += 0.125f) { /* what two stretches are multiplied with when they are joined */
+         apart += 0.125f) { /* the factor by which one stretch is multiplied when two are joined */
         attention_part first = {-apart, 1}, second = {0, 1};
         float values[N], others[N] = {0};
         for (size_t i = 0; i < N; i++) values[i] = 1;

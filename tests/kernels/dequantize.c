@@ -82,10 +82,11 @@ void dequantize_matches_the_shared_data(void **state) {
         n_checked++;
     }
     if (n_checked == 0) skip();
-    assert_int_equal(n_checked, N_TYPES - 1); /* F32 needs none */
+    assert_int_equal(n_checked, N_TYPES - 1); /* F32 is not dequantized */
 }
 
-/* Hashes (FNV-1a) of their numbers: they are ggml's, which the shared data tell, and stay so where that is missing. */
+/* Hashes (FNV-1a) of the codebooks' numbers. They are ggml's numbers, as the tests with shared data show. This test
+ * also works without these data. */
 void codebooks_are_as_they_were(void **state) {
     (void)state;
     static const struct {

@@ -7,10 +7,10 @@
 
 #include "cpu/kernels.h"
 
-extern const cpu_kernels *kernels; /* of the instruction set under test */
+extern const cpu_kernels *kernels; /* the kernels of the instruction set under test */
 
-/* The largest normalised mean squared error of a kernel that computes in float, of sums of thousands of products, of
- * attention, whose scores are rounded before they become exponents, and of products with activations of 8 bits. */
+/* The largest normalised mean squared errors: of a kernel that computes in float; of sums of thousands of products; of
+ * attention, whose scores are rounded before they become exponents; and of products with activations of 8 bits. */
 #define FLOAT_LIMIT     1e-12
 #define PRODUCT_LIMIT   1e-11
 #define ATTENTION_LIMIT 1e-10
@@ -29,14 +29,14 @@ extern const struct computed_type {
 void assert_within(const float *got, const float *want, size_t n, double limit, const char *what);
 void assert_close(const float *got, const float *want, size_t n, const char *what); /* within FLOAT_LIMIT */
 
-/* n floats with poison in them, before and after: a NaN, which would show in the result if it were used. Releasing them checks what is
- * before and after. */
+/* n floats filled with poison, and poison before and after them. Poison is a NaN: if a kernel used it, the result would
+ * show it. guarded_free checks that the poison before and after is unchanged. */
 float *guarded_new(size_t n);
 int is_poison(const float *value);
 void guarded_free(float *data, size_t n);
 float *random_floats(size_t n, uint64_t *random); /* guarded */
 
-/* 64-byte aligned, with as many guard bytes before and after, and poison inside. */
+/* 64-byte aligned memory filled with poison, with as many guard bytes before it as after it. */
 uint8_t *aligned_new(size_t n_bytes);
 void aligned_free(uint8_t *data, size_t n_bytes);
 

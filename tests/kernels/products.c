@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A matrix, as a file has it at an odd address and, where its type can be, interleaved too; and a batch of vectors. */
+/* A matrix at an odd address, as in a file; the same matrix interleaved, if its type can be; and a batch of vectors. */
 typedef struct problem {
     size_t t;
     matrix w, interleaved;
@@ -43,7 +43,7 @@ static void problem_free(problem *p) {
     free(p->blocks);
 }
 
-/* energy: out, added to: the squares of the products, which do not cancel as their sum may. */
+/* energy: out; the sum of the products' squares is added to it. Unlike the products, their squares cannot cancel. */
 static float reference_product(const problem *p, size_t row, size_t b, double *energy) {
     const uint8_t *blocks = (const uint8_t *)p->w.data + row * p->w.row_bytes;
     const size_t t = p->t;
@@ -58,8 +58,8 @@ static float reference_product(const problem *p, size_t row, size_t b, double *e
     return (float)sum;
 }
 
-/* Rows [first, end) of w times the columns [first_b, first_b + n_b) of x, into out[b][row], which has out_stride. The
- * scratch is poisoned, and x lies at another address. */
+/* Multiplies rows [first, end) of w with the columns [first_b, first_b + n_b) of x, into out[b][row], with out_stride
+ * between the columns. The scratch is poisoned, and x lies at another address than before. */
 static void multiply(const problem *p, const matrix *w, uint32_t first, uint32_t end, size_t first_b, size_t n_b,
                      float *out, size_t out_stride) {
     const size_t n_columns = w->n_columns, n_x = n_b * n_columns,
@@ -106,7 +106,7 @@ void matmul_is_right_for_every_type_and_tail(void **state) {
                 want[i] = reference_product(&p, i % n_rows, i / n_rows, &energy);
                 error += pow((double)out[i] - (double)want[i], 2);
             }
-            /* one product alone may be off by several times the mean of many */
+            /* the error of a single product can be several times the mean error of many */
             const double limit = kernels->quantizes[p.w.type] ? QUANTIZED_LIMIT * (1 + 8 / (double)n) : PRODUCT_LIMIT;
             if (!(error <= energy * limit))
                 fail_msg("%s, %u columns: an error of %.3g of %.3g", types[t].name, p.w.n_columns, error, energy);
@@ -119,7 +119,7 @@ void matmul_is_right_for_every_type_and_tail(void **state) {
     }
 }
 
-/* Beside others they would not show. */
+/* All scales are tiny: beside larger ones, errors in subnormal scales would not show. */
 void subnormal_scales_count(void **state) {
     (void)state;
     enum { ROWS = 16, COLUMNS = 256 };
@@ -139,7 +139,7 @@ void subnormal_scales_count(void **state) {
     problem_free(&p);
 }
 
-/* A token and a group of rows at a time, then in batches and random cuts of the rows: the same bits. */
+/* One token and one group of rows at a time, then batches and random cuts of the rows: the same bits. */
 static void check_cuts(size_t t, uint32_t n_columns, uint64_t *random) {
     enum { ROWS = 85, BATCH = 300, STRIDE = ROWS + 5 };
     static const size_t batches[] = {2, 3, 5, 7, 16, 17, 64, 300};

@@ -78,7 +78,7 @@ void activations_are_right(void **state) {
         for (size_t k = 0; k < N_LENGTHS; k++) {
             const size_t n = lengths[k];
             float *gate = random_floats(n, &random), *up = random_floats(n, &random), *want = guarded_new(n);
-            if (n > 0) gate[0] = fabsf(gate[0]); /* so that something is left of one element */
+            if (n > 0) gate[0] = fabsf(gate[0]); /* so that a vector of one element does not become 0 */
             for (size_t i = 0; i < n; i++) {
                 gate[i] *= 10;
                 up[i] *= 10;
@@ -96,7 +96,7 @@ void activations_are_right(void **state) {
     assert_float_equal(extremes[1], 1000, 0);
     assert_float_equal(extremes[2], 0, 0);
     assert_true(isnan(extremes[3]));
-    for (float v = -86; v < 86; v += 0.37f) { /* each is as exact as its own size asks for */
+    for (float v = -86; v < 86; v += 0.37f) { /* each result is exact relative to its own size */
         float got = v, one = 1;
         const double want = (double)v / (1 + exp(-(double)v));
         kernels->activate(SWIGLU, NULL, &got, &one, 1);
@@ -105,7 +105,7 @@ void activations_are_right(void **state) {
     }
 }
 
-/* Near 0 it is x / 2, and far below it vanishes. */
+/* Near 0 GELU is x / 2, and far below 0 it vanishes. */
 void gelu_is_exact_by_its_size(void **state) {
     (void)state;
     for (float v = -6; v < 6; v += 0.037f) {
@@ -120,12 +120,12 @@ void gelu_is_exact_by_its_size(void **state) {
 void layer_norm_is_right_and_works_in_place(void **state) {
     (void)state;
     uint64_t random = 16;
-    for (size_t k = 1; k < N_LENGTHS; k++) { /* of one element there is nothing left */
+    for (size_t k = 1; k < N_LENGTHS; k++) { /* the norm of one element alone is 0 */
         const size_t n = lengths[k];
         float *x = random_floats(n, &random), *weight = random_floats(n, &random);
         float *out = guarded_new(n), *want = guarded_new(n);
         double sum = 0, squares = 0;
-        for (size_t i = 0; i < n; i++) sum += (double)(x[i] += 3); /* far from zero, where squares alone would not do */
+        for (size_t i = 0; i < n; i++) sum += (double)(x[i] += 3); /* far from 0, where squares alone would fail */
         for (size_t i = 0; i < n; i++) squares += pow((double)x[i] - sum / (double)n, 2);
         for (size_t i = 0; i < n; i++)
             want[i] =
@@ -219,7 +219,7 @@ void quantize_rounds_to_the_nearest(void **state) {
         check_quantized(x + i * ACTIVATION_BLOCK, quantized + i * ACTIVATION_BLOCK, &blocks[i]);
     assert_float_equal(blocks[0].scale, 0, 0);
     const float odd[] = {NAN, INFINITY, -INFINITY};
-    for (size_t i = 0; i < 3 * ACTIVATION_BLOCK; i++) { /* wherever it stands */
+    for (size_t i = 0; i < 3 * ACTIVATION_BLOCK; i++) { /* at every place in the block */
         x[i % ACTIVATION_BLOCK] = odd[i / ACTIVATION_BLOCK];
         kernels->quantize(x, ACTIVATION_BLOCK, quantized, blocks);
         if (isfinite(blocks[0].scale)) fail_msg("a scale of %g hides it", (double)blocks[0].scale);
@@ -229,7 +229,8 @@ void quantize_rounds_to_the_nearest(void **state) {
     guarded_free(x, N);
 }
 
-/* Results are no subnormal floats, either: the next product multiplies each of them with a column of its matrix. */
+/* Results are never subnormal floats: the next product would multiply each of them with a whole column of its
+ * matrix. */
 void activations_are_normal_or_nothing(void **state) {
     (void)state;
     for (int which = SWIGLU; which <= LAST_ACTIVATION; which++)

@@ -1,7 +1,8 @@
-/* Fibers in lockstep. No legal kernel lets a thread pass a meeting point (a barrier, an exchange, its end) before all
- * threads of its team came to the same one, nor a barrier or its end before all of the group did. So the threads of a
- * team run in turn up to their next meeting point; if that is an exchange, they go on, else the next team runs; after
- * the last team all begin anew. A fiber is made once and serves every group that runs after. */
+/* Fibers in lockstep. A meeting point is a barrier, an exchange, or the end of a thread. In a legal kernel no thread
+ * passes a meeting point before all threads of its team came to the same one; at a barrier or an end, all threads of
+ * the group. So the threads of a team run in turn, each up to its next meeting point. If that is an exchange, the same
+ * team goes on; otherwise the next team runs, and after the last team all begin again. A fiber is made once, and serves
+ * every group that runs later. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "fibers.h"
 
@@ -43,13 +44,13 @@ typedef enum { EXCHANGE, BARRIER, END } meeting_kind;
 
 typedef struct meeting {
     meeting_kind kind;
-    const char *what; /* the function that the kernel called */
+    const char *what; /* the function that the kernel called at the meeting point */
 } meeting;
 
 typedef struct team_state {
-    meeting met; /* where the first of its threads came, and all others have to */
+    meeting met; /* where its first thread arrived; all its other threads must arrive there, too */
     uint32_t turn;
-    unsigned char shared[2][FIBERS_TEAM][FIBERS_SHARED]; /* a turn fills one while the other may still be read */
+    unsigned char shared[2][FIBERS_TEAM][FIBERS_SHARED]; /* a turn fills one; threads may still read the other */
 } team_state;
 
 static pthread_mutex_t one_group = PTHREAD_MUTEX_INITIALIZER;
@@ -57,11 +58,11 @@ static struct {
     const char *kernel; /* NULL: none runs */
     void (*entry)(void *user, uint32_t thread);
     void *user;
-    uint32_t n_threads, position; /* in the order in which the threads run */
+    uint32_t n_threads, position; /* the order in which the threads run */
     bool reversed;
-    meeting met; /* where the threads of the first team came last */
+    meeting met; /* where the threads of the first team arrived last */
     context host;
-    context *previous; /* what ran before the last switch */
+    context *previous; /* the context before the last switch */
 } group;
 static team_state teams[FIBERS_MOST / FIBERS_TEAM];
 static context fibers[FIBERS_MOST];
@@ -82,8 +83,8 @@ void fibers_fatal(const char *format, ...) {
 /* ------------------------------------------------------------------------------------------ switching contexts */
 
 #ifdef __x86_64__
-/* Save what a call has to preserve on the stack, and go on from what another one saved (System V ABI, AMD64, 3.2.1).
- * ucontext(3) would do two system calls each time. */
+/* Saves the registers that a call must preserve on the stack, and continues with those that another context saved
+ * (System V ABI, AMD64, 3.2.1). ucontext(3) would make two system calls each time. */
 void fibers_switch_stacks(void **save, void *resume);
 __asm__(".text\n"
         ".type fibers_switch_stacks, @function\n"
@@ -108,7 +109,7 @@ __asm__(".text\n"
         ".size fibers_switch_stacks, . - fibers_switch_stacks\n");
 #endif
 
-/* What has to be done first wherever a switch arrives. */
+/* Must be called first after every switch, in the context that begins to run. */
 static void arrive(context *self) {
 #ifdef WITH_ASAN
     const void *stack;
@@ -147,7 +148,7 @@ static void make_fiber(context *fiber) {
     fiber->stack_bytes = FIBERS_STACK;
     fiber->fake_stack = NULL;
 #ifdef __x86_64__
-    /* As if fiber_main had been called from address 0 and switched away at once, with six registers saved. */
+    /* The stack looks as if address 0 had called fiber_main, which switched away at once, with six registers saved. */
     void *top[8] = {NULL, NULL, NULL, NULL, NULL, NULL, (void *)fiber_main, NULL};
     fiber->stack_pointer = memory + guard + FIBERS_STACK - sizeof top;
     memcpy(fiber->stack_pointer, top, sizeof top);
@@ -183,7 +184,7 @@ static void check_meeting(meeting mine, meeting other, uint32_t other_position) 
                      thread_at(other_position), name_of(other));
 }
 
-/* Leave the thread at a meeting point, until it is its turn again. */
+/* Leaves the thread at a meeting point until its next turn. */
 static void meet(meeting mine) {
     const uint32_t position = group.position, lane = position % FIBERS_TEAM;
     team_state *team = own_team();
@@ -219,8 +220,8 @@ static void fiber_main(void) {
 
 void fibers_barrier(void) { meet((meeting){.kind = BARRIER}); }
 
-/* The thread that fills a turn's values may do so only when all have read those of the turn before the last: they have,
- * for they came to the last one. */
+/* A turn may overwrite the values of the turn before the last only after all threads have read them. They have, because
+ * all of them reached the last turn. */
 const void *fibers_share(const char *what, const void *value, size_t n_bytes) {
     team_state *team = own_team();
     const uint32_t lane = group.position % FIBERS_TEAM;

@@ -1,5 +1,5 @@
-/* Objects that are counted. Releasing one too often, or autoreleasing where there is no pool, ends the program; objects
- * left at its end are listed and make it fail. */
+/* Objects that are counted. An object that is released too often, or autoreleased without a pool, ends the program.
+ * Objects that are left at its end are listed and make it fail. */
 #include "foundation.h"
 
 #include "fibers.h"
@@ -11,8 +11,8 @@
 
 enum { LEAKED = 99 }; /* exit status */
 
-/* What the runtime itself allocates stays to the end. Asked for by the leak sanitizer, where there is one. */
-const char *__lsan_default_suppressions(void) __attribute__((visibility("default"), weak)); /* tests have their own */
+/* The runtime's own memory stays until the end. The leak sanitizer, if there is one, calls this function. */
+const char *__lsan_default_suppressions(void) __attribute__((visibility("default"), weak)); /* tests define it, too */
 const char *__lsan_default_suppressions(void) { return "leak:libobjc\n"; }
 
 /* How many objects of each class are alive. */
@@ -43,7 +43,7 @@ static void count(Class of, long more) {
     alive[i].n += more;
 }
 
-/* An object that is gone keeps its memory for a while, so that one more message to it is noticed. */
+/* A released object keeps its memory for a while, so that one more message to it is noticed. */
 static void dispose_later(NSObject *object) {
     static NSObject *gone[1024];
     static size_t next;

@@ -48,7 +48,7 @@ static uint64_t allocated; /* bytes of all buffers */
     char *bytes;
     NSUInteger length;
     BOOL owned;
-    uint32_t waited_for; /* dispatches that use it and have not run */
+    uint32_t waited_for; /* dispatches that use it and have not run yet */
 }
 @end
 @implementation LookalikeBuffer
@@ -155,7 +155,7 @@ typedef struct dispatch {
 @interface LookalikeCommands : NSObject <MTLCommandBuffer> {
   @public
     LookalikeQueue *queue;
-    LookalikeCommands *next; /* committed after it */
+    LookalikeCommands *next; /* command buffers that were committed after it */
     LookalikeEncoder *encoder;
     dispatch *first, **end;
     MTLCommandBufferStatus status;
@@ -213,7 +213,7 @@ typedef struct dispatch {
     memcpy(copy, bytes, length);
     [self set:[[LookalikeBuffer alloc] initWithBytes:copy length:length owned:YES] address:copy atIndex:index];
 }
-/* Every buffer that the kernel has, set since the dispatch before, and no other. */
+/* Every buffer that the kernel takes must have been set since the dispatch before, and no other buffer. */
 - (void)expectArguments {
     bool taken[MSL_BUFFERS] = {false};
     if (!kernel) fibers_fatal("a dispatch without a pipeline");
@@ -357,7 +357,7 @@ typedef struct dispatch {
 
 @interface LookalikeDevice : NSObject <MTLDevice> {
   @public
-    uint64_t number; /* 0: the default one */
+    uint64_t number; /* 0: this is the default device */
 }
 @end
 @implementation LookalikeDevice
@@ -447,7 +447,7 @@ id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
     return fails("device", 0) || fails("default", 0) ? nil : [LookalikeDevice new];
 }
 
-/* The default one comes last. */
+/* The default device comes last. */
 NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
     enum { MOST = 8 };
     LookalikeDevice *devices[MOST];

@@ -1,6 +1,6 @@
-/* The kernel's parameters say by attributes in double brackets which buffer each is. C++ ignores these; so they are read
- * here from the text after preprocessing, and for each kernel a call is written after the text that takes an address
- * for each parameter. */
+/* Attributes in double brackets say which buffer belongs to each parameter of a kernel. C++ ignores them. So they are
+ * read here from the preprocessed text, and a call for each kernel is appended to the text. It takes an address for
+ * each parameter. */
 #define _GNU_SOURCE
 #include "msl_program.h"
 
@@ -30,7 +30,7 @@
 #define MACHINE ""
 #endif
 
-/* What Metal's compiler would refuse too is an error, the rest of clang's warnings is not asked for. */
+/* Warnings about things that Metal's compiler refuses are errors; all other warnings of clang are off. */
 #define COMPILE                                                                                               \
     "clang++ -x c++ -std=c++17 -O2 -g1 -fPIC -shared -fvisibility=hidden -ffp-contract=off " SANITIZE MACHINE \
     "-Wno-everything -Werror=double-promotion -Werror=return-type -Werror=uninitialized -Werror=vla "         \
@@ -47,7 +47,7 @@ struct msl_program {
 };
 static msl_program *programs;
 
-/* What the command prints, with its errors; owned. *ok: did it succeed? */
+/* Returns the output of the command, with its errors; owned. *ok: out, true if it succeeded. */
 static char *output_of(const char *command, bool *ok) {
     FILE *pipe = popen(command, "r");
     char *output = NULL;
@@ -67,7 +67,7 @@ static void write_file(const char *path, const char *mode, const char *text) {
 
 /* --------------------------------------------------------------------------------------- parameters of kernels */
 
-/* The attribute of one parameter, which ends before `end`. */
+/* Reads the attribute of one parameter, which ends before `end`. */
 static int index_of(const char *parameter, const char *end, const char *kernel) {
     int index;
     char word[64];
@@ -81,7 +81,7 @@ static int index_of(const char *parameter, const char *end, const char *kernel) 
                  (int)(end - attribute), attribute);
 }
 
-/* list: after the ( of the kernel's parameters. */
+/* list: begins after the ( of the kernel's parameters. */
 static void read_parameters(msl_kernel *kernel, const char *list) {
     int depth = 0;
     for (const char *c = list; depth >= 0; c++) {
@@ -99,7 +99,7 @@ static void read_parameters(msl_kernel *kernel, const char *list) {
     }
 }
 
-/* From the preprocessed text; entries: what is to be written after it. */
+/* Reads the preprocessed text. entries: out, what must be appended to the text. */
 static void read_kernels(msl_program *program, const char *text, FILE *entries) {
     for (const char *found = text; (found = strstr(found, "kernel void ")); found++) {
         if (found > text && (isalnum((unsigned char)found[-1]) || found[-1] == '_')) continue;
@@ -131,7 +131,8 @@ static uint64_t hash_file(uint64_t sum, const char *path) {
     return sum;
 }
 
-/* Where the program is kept for other processes, by all that it is made of; or, where nothing is to be kept, in `folder`. */
+/* The path where the program is kept for other processes; its name depends on everything that the program is made of.
+ * If nothing is kept, it is in `folder`. */
 static void name_library(char *path, size_t size, const char *folder, const msl_program *program) {
     const char *cache = getenv("LOOKALIKE_CACHE");
     uint64_t sum = hash(0xcbf29ce484222325, program->text, strlen(program->text));
@@ -142,7 +143,7 @@ static void name_library(char *path, size_t size, const char *folder, const msl_
     snprintf(path, size, "%s/kernels-%016" PRIx64 ".so", cache && *cache ? cache : folder, sum);
 }
 
-/* In a folder of its own. Returns what the compiler said. */
+/* Compiles in a folder of its own. Returns what the compiler printed. */
 static char *compile_in(const char *folder, msl_program *program) {
     char path[512], library[512], command[4096], *entries = NULL;
     size_t n_bytes;
@@ -163,7 +164,7 @@ static char *compile_in(const char *folder, msl_program *program) {
     free(entries);
     name_library(library, sizeof library, folder, program);
     if (access(library, R_OK) != 0) {
-        /* Moved there when it is whole: others may look for it meanwhile. */
+        /* It is moved there when it is complete, because other processes may look for it meanwhile. */
         snprintf(command, sizeof command,
                  COMPILE
                  "-D__METAL_VERSION__=%d -o '%s/new.so' '%s' 2>&1 && mv '%s/new.so' '%s.%ld' && mv '%s.%ld' '%s'",
@@ -239,7 +240,7 @@ static void run_thread(void *user, uint32_t thread) {
     run->thread[0] = thread % run->threads[0];
     run->thread[1] = thread / run->threads[0] % run->threads[1];
     run->thread[2] = thread / run->threads[0] / run->threads[1];
-    run->kernel->run(run->addresses); /* copies the position before another thread runs */
+    run->kernel->run(run->addresses); /* reads the position at its start, before another thread runs */
 }
 
 void msl_run(const msl_kernel *kernel, void *const buffers[MSL_BUFFERS], const uint32_t groups[3],

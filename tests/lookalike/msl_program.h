@@ -15,20 +15,20 @@ typedef struct msl_kernel {
     char name[64];
     void (*run)(void *const *addresses);
     size_t n_parameters;
-    int indices[MSL_BUFFERS + 2]; /* of each parameter's buffer, or one of the two below */
-    const size_t *sizes;          /* bytes that each needs at least */
+    int indices[MSL_BUFFERS + 2]; /* for each parameter, its buffer or one of the two below */
+    const size_t *sizes;          /* least bytes of each */
 } msl_kernel;
 
 enum { MSL_GROUP_POSITION = -1, MSL_THREAD_POSITION = -2 };
 
-/* Returns NULL where the text is wrong, with *log (owned, free) what the compiler said. A text is compiled once a process;
- * programs are not released. version: __METAL_VERSION__. */
+/* Returns NULL if the text is wrong; *log (owned, free) is then the compiler's output. A process compiles a text only
+ * once; programs are not released. version: __METAL_VERSION__. */
 msl_program *msl_compile(const char *text, int version, char **log);
 
-/* Of the program by its name, or NULL. */
+/* Finds a kernel of the program by its name, or returns NULL. */
 const msl_kernel *msl_find(const msl_program *program, const char *name);
 
-/* buffers: by index, where the kernel has a parameter for it. groups, threads: how many in x, y and z. */
+/* buffers: by index; only those for which the kernel has a parameter. groups, threads: how many in x, y and z. */
 void msl_run(const msl_kernel *kernel, void *const buffers[MSL_BUFFERS], const uint32_t groups[3],
              const uint32_t threads[3], bool reversed);
 

@@ -1,5 +1,6 @@
-/* A short use of the Metal driver, for tests/check_metal.sh: try_driver [FAULTY]. It prints "fine", or the error with which
- * a call ended; all is released either way. FAULTY is the kernel text to add: such a kernel `faulty` is launched too. */
+/* A short use of the Metal driver, for tests/check_metal.sh: try_driver [FAULTY]. It prints "fine", or the error of the
+ * call that failed; everything is released in both cases. FAULTY is the text of a kernel `faulty`, which is added and
+ * launched, too. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "base/error.h"
 #include "gpu/driver.h"
@@ -96,7 +97,7 @@ static cllm_status copy_and_turn(trial *t) {
     return CLLM_OK;
 }
 
-/* The host's bytes, wherever in the buffer they begin. */
+/* The driver wraps bytes of the host, wherever in the buffer they begin. */
 static cllm_status look_at_host(trial *t, const uint32_t *host, size_t n_bytes) {
     uint32_t values[N], offset;
     cllm_status status = driver->wrap(t->device, host, n_bytes, &t->wrapped, &offset, &t->err);

@@ -1,13 +1,14 @@
-/* What driver_cuda.c promises beyond driver.h, over the look-alike of CUDA: messages of all that can fail, the choice of the
- * device and of its architecture, and that steps which repeat become graphs. tests/check_cuda.sh runs it, over planted
- * faults of the driver as well. test_gpu_driver.c has what all drivers promise.
+/* Tests what driver_cuda.c promises in addition to driver.h, with the look-alike of CUDA: the message of everything
+ * that can fail, the choice of the device and of its architecture, and that repeated steps become graphs.
+ * tests/check_cuda.sh runs it, also with planted faults in the driver. test_gpu_driver.c tests what all drivers must
+ * do.
  *
- *   check_driver [PATTERN]   run the tests, or those whose names match
- * Three other uses say on standard error what is wrong:
+ *   check_driver [PATTERN]   run the tests, or only those whose names match
+ * Three other uses print what is wrong on standard error:
  *   check_driver text MATRICES          print a program with the kernels of all tensor types, where MATRICES is 0 or 1
  *   check_driver kernels MATRICES       compile it, and find each of its kernels
- *   check_driver launch FILE            compile this text and run its kernel try_ on two groups; print the buffer of 250
- *                                       numbers that it had */
+ *   check_driver launch FILE            compile this text, run its kernel try_ on two groups, and print the kernel's
+ *                                       buffer of 250 numbers */
 #include "support/check.h"
 
 #include "base/error.h"
@@ -61,7 +62,7 @@ typedef struct setup {
     gpu_properties properties;
     gpu_kernel *step;
     gpu_buffer *even, *odd;
-    uint32_t expected[2][N]; /* what even and odd hold */
+    uint32_t expected[2][N]; /* the values that even and odd must have */
     cllm_error err;
 } setup;
 
@@ -125,7 +126,8 @@ static void set(const char *variable) {
     setenv(name, value, 1);
 }
 
-/* Set the variables (NAME=value, or NULL) and do `what` in a process of its own, whose first failure is told here. */
+/* Sets the environment variables (NAME=value, or NULL) and calls `what` in a process of its own. err: out, its first
+ * failure. */
 static void with(const char *first, const char *second, void (*what)(setup *, cllm_error *), cllm_error *err) {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
@@ -133,7 +135,7 @@ static void with(const char *first, const char *second, void (*what)(setup *, cl
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        set("CMOCKA_TEST_ABORT=1"); /* what fails must not go on as a second runner of tests */
+        set("CMOCKA_TEST_ABORT=1"); /* after a failure, this process must not run the other tests */
         set(first);
         set(second);
         setup s = {0};
@@ -282,13 +284,13 @@ static void a_launch_that_is_refused_is_named(void **state) {
     cllm_error err;
     with(NULL, NULL, launch_wrongly, &err);
     assert_error(err.status, &err, CLLM_ERR_DEVICE, "launching step: CUDA_ERROR_INVALID_VALUE (invalid argument)");
-    with("LOOKALIKE_CUDA_FAULT=sync:2", NULL, launch_wrongly, &err); /* the first failure stays the one that is told */
+    with("LOOKALIKE_CUDA_FAULT=sync:2", NULL, launch_wrongly, &err); /* the first failure is the one that is reported */
     assert_error(err.status, &err, CLLM_ERR_DEVICE, "launching step: CUDA_ERROR_INVALID_VALUE (invalid argument)");
 }
 
 /* ------------------------------------------------------------------------------------------ steps that repeat */
 
-/* Run `what` and read what the look-alike counted in it. */
+/* Runs `what`, and then reads what the look-alike counted while it ran. */
 static void count(const char *variable, void (*what)(setup *, cllm_error *), unsigned long *n_kernels,
                   unsigned long *n_graphs) {
     char path[] = "/tmp/check_driver.XXXXXX", counting[64], line[256];
@@ -347,15 +349,15 @@ static void without_graphs_the_same_comes_out(void **state) {
     }
 }
 
-/* Each list differs from the one before in one thing. */
+/* Each list of launches differs from the one before in one thing. */
 static void differ(setup *s, cllm_error *said) {
     (void)said;
     open_all(s);
     for (uint32_t round = 0; round < 24; round++) {
-        step(s, 1, N, 3, round % 4 == 1);                 /* an argument */
-        step(s, 0, round % 4 == 2 ? GPU_GROUP : N, 5, 2); /* the groups */
-        if (round % 4 == 3) step(s, 1, N, 7, 3);          /* the length */
-        step(s, round / 4 % 2 ? 1 : 0, N, 3, 1);          /* the buffers */
+        step(s, 1, N, 3, round % 4 == 1);                 /* one argument differs */
+        step(s, 0, round % 4 == 2 ? GPU_GROUP : N, 5, 2); /* the number of groups differs */
+        if (round % 4 == 3) step(s, 1, N, 7, 3);          /* the length differs */
+        step(s, round / 4 % 2 ? 1 : 0, N, 3, 1);          /* the buffers differ */
         submit(s);
         assert_as_expected(s);
     }
@@ -366,11 +368,11 @@ static void steps_that_differ_in_one_thing_are_told_apart(void **state) {
     (void)state;
     unsigned long n_kernels, n_graphs;
     count(NULL, differ, &n_kernels, &n_graphs);
-    assert_int_equal(n_graphs, 0); /* eight lists in turn are more than are remembered */
+    assert_int_equal(n_graphs, 0); /* eight lists in turn: more than the driver remembers */
     assert_int_equal(n_kernels, 24 * 3 + 6);
 }
 
-/* Five lists, of which the one that is used least gives way. */
+/* Five lists: the one that is used least must make room. */
 static void crowd(setup *s, cllm_error *said) {
     (void)said;
     open_all(s);
@@ -396,7 +398,7 @@ static void what_is_used_most_stays_a_graph(void **state) {
     assert_int_equal(n_kernels, 2 * (1 + 40));
 }
 
-/* A list whose graph was made gives way, and comes back. */
+/* A list with a graph is forgotten, and then comes back. */
 static void come_back(setup *s, cllm_error *said) {
     (void)said;
     open_all(s);
@@ -536,7 +538,7 @@ static void a_device_may_go_from_thread_to_thread(void **state) {
     close_all(&s);
 }
 
-/* What the thread's current context is, is none of the driver's business. */
+/* The driver leaves the thread's current context as it is. */
 static void the_current_context_is_left_alone(void **state) {
     (void)state;
     cuda_api cuda;
@@ -563,7 +565,7 @@ static void the_current_context_is_left_alone(void **state) {
     assert_int_equal(cuda.cuDevicePrimaryCtxRelease(0), CUDA_SUCCESS);
 }
 
-/* The look-alike's, against the definition of a product. */
+/* Tests the look-alike's fragments against the definition of a matrix product. */
 static void fragments_multiply(void **state) {
     (void)state;
     setup s;
@@ -573,7 +575,7 @@ static void fragments_multiply(void **state) {
     float left[16][8], right[8][8], product[16][8];
     uint64_t random = 3;
     for (int i = 0; i < 16; i++)
-        for (int k = 0; k < 8; k++) left[i][k] = (float)(random_u64(&random) % 2000) - 1000; /* exact, all of them */
+        for (int k = 0; k < 8; k++) left[i][k] = (float)(random_u64(&random) % 2000) - 1000; /* all of them are exact */
     for (int k = 0; k < 8; k++)
         for (int j = 0; j < 8; j++) right[k][j] = (float)(random_u64(&random) % 1000) / 16;
     right[3][2] = 1.0f + 0x1p-11f; /* half way between two numbers of ten bits, and up */

@@ -1,6 +1,6 @@
-/* What the look-alike's compiler and its driver agree on. A compiled program, as nvrtcGetCUBIN or nvrtcGetPTX gives it and
- * cuModuleLoadData takes it, is an image_header and after it a shared object for the host, which has one symbol:
- * lookalike_program_of_text. Read by C and, with the kernels, by C++. */
+/* What the look-alike's compiler and its driver agree on: the form of a compiled program, which nvrtcGetCUBIN or
+ * nvrtcGetPTX returns and cuModuleLoadData takes. It is an image_header, and after it a shared object for the host with
+ * one symbol, lookalike_program_of_text. C reads this header, and so does C++, with the kernels. */
 #ifndef LOOKALIKE_CUDA_IMAGE_H
 #define LOOKALIKE_CUDA_IMAGE_H
 

@@ -1,5 +1,5 @@
-/* Tells libcuda.c what kernels a program has: LOOKALIKE_PROGRAM(LOOKALIKE_KERNEL(name), ...) after the kernel text, which
- * kernel_prelude.h is in front of. */
+/* Tells libcuda.c which kernels a program has: LOOKALIKE_PROGRAM(LOOKALIKE_KERNEL(name), ...) stands after the kernel
+ * text, and kernel_prelude.h before it. */
 #define LOOKALIKE_KERNEL(name) lookalike_description<name>::make(#name)
 #define LOOKALIKE_PROGRAM(...)                                                                              \
     extern "C" unsigned char __start_lookalike_shared[] __attribute__((weak, visibility("hidden")));        \

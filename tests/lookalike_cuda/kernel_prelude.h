@@ -1,7 +1,7 @@
-/* What CUDA C++ has and C++ has not, for kernels that the look-alike's NVRTC compiles for the host: the qualifiers, the
- * indices, barriers, and the functions that dialect.h leaves to whoever defines CUDA_STAND_IN. Behind the kernel text the
- * compiler adds kernel_list.h and their names. Before: libnvrtc.c. After: lookalike/fibers.h, on which threads run.
- * Source of the layout of fragments: NVIDIA's "PTX ISA", chapter on mma.m16n8k8 for .tf32. */
+/* What CUDA C++ has in addition to C++, for kernels that the look-alike's NVRTC compiles for the host: the qualifiers,
+ * the indices, barriers, and the functions that dialect.h does not define if CUDA_STAND_IN is defined. After the kernel
+ * text, the compiler adds kernel_list.h and the kernels' names. Before: libnvrtc.c. After: lookalike/fibers.h, which
+ * runs the threads. Source of the layout of fragments: NVIDIA's "PTX ISA", chapter on mma.m16n8k8 for .tf32. */
 #include "fibers.h"
 #include "half.h"
 #include "image.h"
@@ -11,8 +11,8 @@
 
 extern "C" lookalike_index lookalike_block;
 
-/* Groups run one after another, so what they share can be static. It is filled with rubbish before each, and `used` in ways
- * that the compiler must not guess at. */
+/* Groups run one after another, so the memory that they share can be static. Before each group it is filled with
+ * rubbish. `used` keeps the compiler from assuming anything about its content. */
 #define __shared__ static __attribute__((used, section("lookalike_shared")))
 #define __global__ __attribute__((annotate("lookalike kernel")))
 #define __device__
@@ -46,24 +46,25 @@ static inline float swap_lanes(float value, int mask) {
     return fibers_exchange("swap_lanes", value, (fibers_thread() % FIBERS_TEAM) ^ (uint32_t)mask);
 }
 
-/* To ten bits of mantissa, to the nearest, ties away from zero. */
+/* Rounds to ten bits of mantissa, to the nearest, ties away from zero. */
 static inline unsigned float_to_tf32(float value) {
     uint32_t bits = bits_from_float(value);
-    if (value - value != 0) return bits; /* infinite or no number */
+    if (value - value != 0) return bits; /* infinite or not a number */
     return (bits + 0x1000u) & 0xFFFFE000u;
 }
 
-/* To the 24 bits of a float, towards zero. */
+/* Rounds to the 24 bits of a float, towards zero. */
 static inline float truncated(double value) {
     const float nearest = (float)value;
     return fabs((double)nearest) > fabs(value) ? nextafterf(nearest, 0.0f) : nearest;
 }
 
-/* c[16][8] += a[16][8] * b[8][8]. Tensor cores cut the sum off instead of rounding it (Ootomo and Yokota 2022). Of the warp's thread 4 * r + q, where q < 4, hold
+/* c[16][8] += a[16][8] * b[8][8]. Tensor cores cut the sum off instead of rounding it (Ootomo and Yokota 2022). The
+ * warp's thread 4 * r + q, where q < 4, holds
  *   a[0..3]   rows r, r + 8, r, r + 8, columns q, q, q + 4, q + 4
  *   b[0..1]   rows q, q + 4, column r
  *   c[0..3]   rows r, r, r + 8, r + 8, columns 2 q, 2 q + 1, 2 q, 2 q + 1
- * The lowest 13 bits of a and b do not count. */
+ * The lowest 13 bits of a and b have no effect. */
 static inline void multiply_tf32(float *c, const unsigned *a, const unsigned *b) {
     struct fragments {
         unsigned a[4], b[2];

@@ -1,23 +1,27 @@
-/* A look-alike of libcuda.so.1, the library of NVIDIA's driver, for hosts without a GPU: what src/gpu/driver_cuda.c calls of
- * it, over programs that the look-alike's NVRTC compiled for the host. For tests alone: found by LD_LIBRARY_PATH, never
- * installed. Before: driver_cuda.c, unchanged. After: lookalike/fibers.c, which runs the threads of a group.
+/* A look-alike of libcuda.so.1, the library of NVIDIA's driver, for hosts without a GPU. It has the functions that
+ * src/gpu/driver_cuda.c calls, and runs programs that the look-alike's NVRTC compiled for the host. It is only for
+ * tests: LD_LIBRARY_PATH finds it, and it is never installed. Before: driver_cuda.c, unchanged. After:
+ * lookalike/fibers.c, which runs the threads of a group.
  *
- * Strict where a real device is, and where it may be:
- *   - Work waits in its stream until somebody waits for the stream; then, and no sooner, memory of the host is read and
- *     written, page-locked or not. Streams don't wait for each other, nor for the default one.
- *   - Memory of the device faults when the host touches it, and when a kernel leaves it; it begins as rubbish.
- *   - Every pointer that a kernel gets must be of the device. Copies must stay inside of one allocation.
- *   - What a stream that is being captured may not do ends the capture. What the device may still use can't be released.
- *   - When the primary context goes, or the program ends, nothing may be left.
+ * It is as strict as a real device is, or may be:
+ *   - Work waits in its stream until somebody waits for the stream. Only then is the host's memory read and written,
+ *     page-locked or not. Streams do not wait for each other, nor for the default one.
+ *   - The device's memory faults when the host touches it, or when a kernel leaves it. At first it contains rubbish.
+ *   - Every pointer that a kernel gets must be of the device. A copy must stay inside one allocation.
+ *   - A call that is not allowed during a capture ends the capture. Memory that the device may still use cannot be
+ *     released.
+ *   - When the primary context or the program ends, everything must have been released.
  *   - An error of a kernel shows when somebody waits, and in all calls after that.
- * Breaches of the API's contract end the program with a message, errors that the API defines are returned. Environment:
- *   LOOKALIKE_CUDA_DEVICES=1      how many devices there are
+ * A breach of the API's contract ends the program with a message. Errors that the API defines are returned.
+ * Environment:
+ *   LOOKALIKE_CUDA_DEVICES=1      the number of devices
  *   LOOKALIKE_CUDA_ARCH=90        their compute capability
- *   LOOKALIKE_CUDA_MEMORY=bytes   of each (8 GiB)
+ *   LOOKALIKE_CUDA_MEMORY=bytes   memory of each device (8 GiB)
  *   LOOKALIKE_CUDA_REVERSE=1      threads and groups run in falling order
- *   LOOKALIKE_CUDA_COUNTS=FILE    when a context goes, a line of what was done is added to the file
- *   LOOKALIKE_CUDA_FAULT=NAME:N   the Nth (1st) time, what has the name fails: init, device, context, module, kernel,
- *                                 allocate, launch (when it runs), sync, capture, graph (see also libnvrtc.c) */
+ *   LOOKALIKE_CUDA_COUNTS=FILE    when a context ends, a line with counts of its work is added to the file
+ *   LOOKALIKE_CUDA_FAULT=NAME:N   the Nth use (default: the first) of NAME fails: init, device, context, module,
+ *                                 kernel, allocate, launch (when it runs), sync, capture, graph (see also
+ *                                 libnvrtc.c) */
 #define _GNU_SOURCE /* memfd_create, MAP_ANONYMOUS */
 #include <dlfcn.h>
 #include <elf.h>
@@ -94,7 +98,7 @@ typedef struct operation_list {
 
 struct CUctx_st {
     int n_users;
-    CUresult failure; /* from then on, of all calls */
+    CUresult failure; /* once it is set, every call returns it */
     device_memory *memory;
     size_t n_used;
     struct CUstream_st *streams;
@@ -111,7 +115,7 @@ struct CUstream_st {
 struct CUfunc_st {
     CUmodule module;
     CUfunction next;
-    const lookalike_kernel *kernel; /* NULL: compiled for a real device, so it can't run */
+    const lookalike_kernel *kernel; /* NULL: compiled for a real device, so it cannot run here */
     char name[128];
 };
 
@@ -147,7 +151,7 @@ static int n_devices(void) {
     return n < 0 ? 0 : n > MOST_DEVICES ? MOST_DEVICES : (int)n;
 }
 
-/* Whether what has the name is to fail now. */
+/* True if the thing with this name must fail now. */
 static bool fault(const char *name) {
     static int n_met;
     const char *wanted = getenv("LOOKALIKE_CUDA_FAULT");
@@ -158,12 +162,12 @@ static bool fault(const char *name) {
 
 static void unlock(pthread_mutex_t **mutex) { pthread_mutex_unlock(*mutex); }
 
-/* One call at a time, as all share this file's variables. */
+/* Only one call runs at a time, because all calls share the variables of this file. */
 #define ONE_CALL                                                          \
     pthread_mutex_t *locked __attribute__((cleanup(unlock))) = &one_call; \
     pthread_mutex_lock(locked)
 
-/* And with a context, which did not fail. */
+/* As above; and there must be a context, which has not failed. */
 #define WITH_CONTEXT                             \
     ONE_CALL;                                    \
     if (!is_initialized) return NOT_INITIALIZED; \
@@ -171,13 +175,15 @@ static void unlock(pthread_mutex_t **mutex) { pthread_mutex_unlock(*mutex); }
     CUcontext context = current[n_current - 1];  \
     if (context->failure != SUCCESS) return context->failure
 
-/* And which works, but for what it returns, in a context that failed as well. */
+/* As above, but for functions that release something: they work in a context that has failed, and only their result
+ * tells of it. */
 #define RELEASING                           \
     ONE_CALL;                               \
     if (!n_current) return INVALID_CONTEXT; \
     CUcontext context = current[n_current - 1]
 
-/* What no thread may do while it captures, in the mode for one thread. */
+/* For calls that no thread may make during a capture in the mode for one thread: breaks the captures of this
+ * context. */
 static CUresult break_capture(CUcontext context) {
     CUresult result = SUCCESS;
     for (CUstream s = context->streams; s; s = s->next) {
@@ -216,7 +222,7 @@ CUresult cuGetErrorString(CUresult result, const char **description) {
     return text ? SUCCESS : INVALID_VALUE;
 }
 
-/* Undocumented: the real NVRTC looks for a cache of compiled programs by it. There is none. */
+/* Undocumented. The real NVRTC uses it to look for a cache of compiled programs. There is none here. */
 CUresult cuGetExportTable(const void **table, const void *of) {
     (void)of;
     *table = NULL;
@@ -355,8 +361,8 @@ CUresult cuMemGetInfo_v2(size_t *n_free, size_t *n_total) {
     return SUCCESS;
 }
 
-/* Around an allocation lie pages that nobody may touch, so many that a wrong index ends there and not in other memory.
- * Behind it they begin where it ends, up to the alignment of 32 bytes; before it lies what is left of a page. */
+/* Pages that nobody may touch surround an allocation, so many that a wrong index ends in them and not in other memory.
+ * Those behind begin where it ends (rounded up to 32 bytes); before it lies the rest of a page. */
 enum { GUARD = 64 << 20 };
 
 CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t n_bytes) {
@@ -398,7 +404,7 @@ static bool touches(const operation *o, const device_memory *m) {
     return false;
 }
 
-/* The bytes between an allocation and the pages that nobody may touch are rubbish as before. */
+/* The bytes between an allocation and the pages that nobody may touch must still be rubbish. */
 static void check_edges(const device_memory *m, const char *kernel) {
     for (const unsigned char *at = m->mapping; at < m->begin; at++)
         if (*at != 0xFF) fibers_fatal("%s writes before an allocation of %zu bytes", kernel, m->n_bytes);
@@ -434,7 +440,7 @@ static void append(operation_list *list, const operation *o) {
     list->all[list->n++] = *o;
 }
 
-/* The context's stream of this handle: those of others, released ones and the default one are none. */
+/* True if the handle is a stream of this context, not released. The default stream does not count. */
 static bool is_stream(CUcontext context, CUstream stream) {
     for (CUstream s = context->streams; s; s = s->next)
         if (s == stream) return true;
@@ -575,7 +581,8 @@ static CUfunction add_function(CUmodule module, const char *name, const lookalik
     return module->functions = function;
 }
 
-/* The kernels of what the real NVRTC made, so that this can be looked at without a device. They have a section each. */
+/* Finds the kernels of a program that the real NVRTC compiled, so that it can be examined without a device. Each kernel
+ * has a section of its own. */
 static void list_kernels_of_elf(CUmodule module, const unsigned char *image) {
     const Elf64_Ehdr *header = (const Elf64_Ehdr *)(const void *)image;
     const Elf64_Shdr *sections = (const Elf64_Shdr *)(const void *)(image + header->e_shoff);
@@ -604,7 +611,7 @@ static CUresult load_for_host(CUmodule module, const image_header *header) {
         fibers_fatal("no memory for the compiled kernels");
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     module->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    module->file = file; /* open, so that no other program gets its path: dlopen knows libraries by that */
+    module->file = file; /* stays open, so that no other program gets its path: dlopen knows libraries by their paths */
     if (!module->library) fibers_fatal("the compiled kernels cannot be loaded: %s", dlerror());
     module->program = dlsym(module->library, "lookalike_program_of_text");
     if (!module->program) return INVALID_IMAGE;
@@ -753,7 +760,7 @@ CUresult cuGraphDestroy(CUgraph graph) {
     return context->failure;
 }
 
-/* What its kernels point to must still be there. */
+/* Everything that its kernels point to must still exist. */
 CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream) {
     WITH_CONTEXT;
     if (!executable) return INVALID_HANDLE;

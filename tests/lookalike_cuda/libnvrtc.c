@@ -1,11 +1,12 @@
-/* A look-alike of NVIDIA's NVRTC for hosts without a GPU: has clang++ compile the kernel text for this host, with
- * kernel_prelude.h in front of it. For tests alone. Before: src/gpu/driver_cuda.c. After: libcuda.c, which loads the result.
+/* A look-alike of NVIDIA's NVRTC for hosts without a GPU. clang++ compiles the kernel text for this host, with
+ * kernel_prelude.h in front of it. It is only for tests. Before: src/gpu/driver_cuda.c. After: libcuda.c, which loads
+ * the result.
  *
- * Strict: options and architectures other than those known are refused, a program that is not destroyed is told of at the
- * end, and floats are multiplied and added at once, as by NVRTC, unless --fmad=false. Environment:
+ * It is strict: unknown options and architectures are refused, and programs that were not destroyed are reported at the
+ * end. As in NVRTC, a product and a sum of floats become one operation unless --fmad=false. Environment:
  *   LOOKALIKE_CXX=clang++         the compiler
  *   LOOKALIKE_CUDA_FAULT=nvrtc    no text compiles
- * What was compiled stays in the folder `cache` beside this library, named by a hash of all that went into it. */
+ * Compiled programs stay in the folder `cache` beside this library, named by a hash of all that they depend on. */
 #define _GNU_SOURCE /* dladdr, mkdtemp */
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -104,7 +105,8 @@ static uint64_t hash_file(uint64_t so_far, const char *folder, const char *name)
 
 /* -------------------------------------------------------------------------------------------------- compiling */
 
-/* Append to the preprocessed text a list of its kernels: the names after the mark of __global__, before the bracket. */
+/* Appends a list of the kernels to the preprocessed text. A kernel's name stands between the mark of __global__ and the
+ * bracket. */
 static char *with_list(const char *text) {
     static const char mark[] = "annotate(\"lookalike kernel\")", bounds[] = "annotate(\"launch bounds\")";
     char *names = formatted("%s", "");
@@ -124,7 +126,7 @@ static char *with_list(const char *text) {
     return whole;
 }
 
-/* Run the command in a shell; what it says is added to the log. */
+/* Runs the command in a shell, and adds its output to the log. */
 static bool run(nvrtcProgram program, const char *folder, const char *command) {
     char *said = formatted("%s/said", folder), *whole = formatted("%s >%s 2>&1", command, said);
     const bool went_well = system(whole) == 0;
@@ -166,7 +168,7 @@ static bool compile(nvrtcProgram program, const char *compiler, const char *resu
         went_well = run(program, folder, command);
         free(command);
     }
-    /* as a whole or not at all: others may be looking for it */
+    /* as a whole or not at all, because other processes may look for it */
     char *copy =
         formatted("cp %s %s.%ld && mv %s.%ld %s", object, result, (long)getpid(), result, (long)getpid(), result);
     went_well = went_well && run(program, folder, copy);
@@ -222,7 +224,7 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int n_options, const char 
     const char *instructions = "";
     if (t.fused) fused = "-ffp-contract=fast";
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("fma")) instructions = " -mfma"; /* else fmaf is a function of some length */
+    if (__builtin_cpu_supports("fma")) instructions = " -mfma"; /* otherwise fmaf is a slow function */
 #endif
     char *compiler = formatted("%s -std=c++17 -O1 -fPIC -fvisibility=hidden -w %s%s -DCUDA_STAND_IN -I%s/include",
                                cxx ? cxx : "clang++", fused, instructions, folder);
@@ -289,7 +291,7 @@ nvrtcResult nvrtcGetProgramLog(nvrtcProgram program, char *log) {
     return NVRTC_SUCCESS;
 }
 
-/* A virtual architecture has PTX alone, and a real one its machine code alone. */
+/* A virtual architecture has only PTX, and a real one has only machine code. */
 static nvrtcResult image_size(nvrtcProgram program, bool is_virtual, size_t *n_bytes) {
     if (!program || !program->image) return INVALID_PROGRAM;
     *n_bytes = program->is_virtual == is_virtual ? program->n_bytes : 0;

@@ -16,7 +16,7 @@ struct CMUnitTest {
 #define cmocka_unit_test(test) \
     { #test, test }
 
-/* How the test under way ends; setjmp gives 0 when it begins. Common to all files of a program. */
+/* The status with which the running test ends; setjmp returns 0 when a test begins. All files of a program share it. */
 enum { STAND_IN_FAILED = 1, STAND_IN_SKIPPED };
 __attribute__((weak)) jmp_buf stand_in_end;
 

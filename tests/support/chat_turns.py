@@ -10,14 +10,15 @@ lines = open(script, encoding="utf-8").read().splitlines()
 pid, terminal = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "xterm"
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 400, 0, 0))  # before the program can see another size
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 400, 0, 0))  # before the program can see the old size
     os.execv(program, [program, "chat", model] + sys.argv[4:])
-EDITED, PLAIN = (b"\x1b[?2004h> ", b"\x1b[?2004h... "), (b"\n> ", b"\n... ")  # with libedit, and without; an answer may have a line that ends as the latter
+# the prompts with libedit, and without; a line of an answer may look like the latter
+EDITED, PLAIN = (b"\x1b[?2004h> ", b"\x1b[?2004h... "), (b"\n> ", b"\n... ")
 prompts = EDITED + PLAIN
 
 
 def until_prompt(seconds=600):
-    """What is printed up to the next prompt, without what moves the cursor."""
+    """The output up to the next prompt, without sequences that move the cursor."""
     seen, end = b"", time.monotonic() + seconds
     while time.monotonic() < end:
         if select.select([terminal], [], [], 0.1)[0]:

@@ -93,11 +93,11 @@ bool test_long(void) {
 bool test_leaves_out(uint64_t *draw) { return test_sanitized() && !test_long() && random_u64(draw) % 3 != 0; }
 
 size_t test_draw(size_t n, size_t most, size_t *chosen) {
-    static uint64_t draws; /* before this one */
+    static uint64_t draws; /* calls before this one */
     uint64_t draw = test_seed() + draws++;
     size_t n_chosen = 0;
     if (test_long()) most = n;
-    for (size_t i = 0; i < n && n_chosen < most; i++) /* each of those left is as likely as the others */
+    for (size_t i = 0; i < n && n_chosen < most; i++) /* each remaining case is as likely as the others */
         if (random_u64(&draw) % (n - i) < most - n_chosen) chosen[n_chosen++] = i;
     return n_chosen;
 }

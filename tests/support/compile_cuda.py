@@ -25,7 +25,7 @@ def nvrtc_of(folder, version):
 
 
 def to_ptx(nvrtc, text, architecture, options):
-    """Returns the PTX, and what the compiler said; no PTX where it refuses the text."""
+    """Returns the PTX and the compiler's output; no PTX if it refuses the text."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     options = [b"--gpu-architecture=" + architecture.encode(), b"--std=c++17", b"--fmad=false", *options]
     if nvrtc.nvrtcCreateProgram(ctypes.byref(program), text, b"kernels", 0, None, None):
@@ -43,7 +43,7 @@ def to_ptx(nvrtc, text, architecture, options):
 
 
 def assemble(folder, ptx, architecture, options):
-    """Returns the exit status of ptxas, and what it said."""
+    """Returns the exit status of ptxas and its output."""
     ptxas = f"{folder}/12/nvidia/cuda_nvcc/bin/ptxas"
     if not os.path.exists(ptxas):
         sys.exit(3)
@@ -77,7 +77,7 @@ USED = re.compile(
 
 
 def used(folder, path, architecture):
-    """Of each kernel: registers of a thread, bytes it spills, bytes of a group."""
+    """For each kernel: registers of a thread, bytes that it spills, bytes of a group."""
     ptx, log = to_ptx(nvrtc_of(folder, "12"), open(path, "rb").read(), f"compute_{architecture}", [])
     if ptx is None:
         sys.exit(log)

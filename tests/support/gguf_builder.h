@@ -19,10 +19,10 @@ void buffer_put_string(byte_buffer *b, const char *text); /* u64 length, bytes *
 void buffer_free(byte_buffer *b);
 
 typedef struct gguf_builder {
-    uint32_t version;     /* builder_init: 3 */
+    uint32_t version;     /* builder_init sets 3 */
     uint64_t n_metadata;  /* counted by the functions; overwrite it to make a wrong file */
     uint64_t n_tensors;   /* the same */
-    uint64_t alignment;   /* of tensor data; builder_init: 32 */
+    uint64_t alignment;   /* of tensor data; builder_init sets 32 */
     byte_buffer metadata; /* encoded; append raw bytes to make a wrong file */
     byte_buffer tensors;  /* encoded tensor table */
     byte_buffer data;     /* tensor data */

@@ -28,7 +28,7 @@ class Reader:
         return self.data[self.position - length : self.position]
 
     def take_value(self, kind):
-        """The value if it is a text; others are passed over."""
+        """The value if it is a text; other values are skipped."""
         if kind == STRING:
             return self.take_text()
         if kind == ARRAY:

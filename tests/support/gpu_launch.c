@@ -13,7 +13,7 @@
 #define POISON_HALF 0xFEADu
 
 typedef struct expectation {
-    double value, tolerance; /* below 0: it stays as it was */
+    double value, tolerance; /* tolerance below 0: the element must not change */
 } expectation;
 
 /* ------------------------------------------------------------------------------------------------ the device */

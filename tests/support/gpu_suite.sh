@@ -93,7 +93,7 @@ on_gpu() { # FILE MODEL N OPTIONS...
     logits "$@" --device "$device"
 }
 
-# Splits the model at every layer, or at some random ones; the CPU's layers are scalar.
+# Splits the model after each number of layers, or after some random ones; the CPU's layers use the scalar kernels.
 right_splits() { # MODEL N_LAYERS N
     logits want "$1" "$3" --cpu-isa scalar --kv-type f32 || return 1
     # shellcheck disable=SC2046 # words
@@ -113,7 +113,7 @@ near_exact() { # MODEL, beside which are its exact logits for tokens.txt
     below "$error" "$2"
 }
 
-family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose context was 4096 or all that there is
+family() { # NAME: all layers on the GPU give llama.cpp's logits; its context was 4096, or 512 for gpt2
     model=$shared/families/$1.gguf context=4096
     [ "$1" = gpt2 ] && context=512
     ends 0 "device: $device" eval "$model" --tokens "$(cat "$shared/families/tokens.txt")" --logits "$temporary/got" \
@@ -123,7 +123,7 @@ family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose con
     below "$error" 1e-5
 }
 
-# A family with a trait that the GPU's kernels do not support: --device GPU refuses it, and auto uses the CPU and says so.
+# A family with a trait that the GPU's kernels do not support: --device GPU refuses it; auto uses the CPU and says so.
 left_to_the_cpu() { # NAME TRAIT
     ends 1 "--device $device: the model has $2, which the GPU's kernels do not support" "$shared/families/$1.gguf" -n 1 \
         --device "$device" || return 1
@@ -141,7 +141,7 @@ same_bits() { # MODEL N
     on_gpu one "$1" "$2" && on_gpu other "$1" "$2" && cmp "$temporary/one" "$temporary/other"
 }
 
-same_story() { # MODEL OPTIONS...: as the scalar CPU tells it
+same_story() { # MODEL OPTIONS...: the story that the scalar CPU tells
     model=$1
     shift
     n_tokens=160
@@ -165,7 +165,8 @@ ends() {
 
 demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-$device}" -v; } # STATUS TEXT [DEVICE]
 
-# The device fails in the middle: the text before is right, and the message is there: VARIABLE=FAULT TEXT
+# The device fails while the program generates: the text before the failure is right, and the message is there:
+# VARIABLE=FAULT TEXT
 fails_midway() {
     $program models/demo.gguf -t 0 -n 40 -q --cpu-isa scalar >"$temporary/whole" || return 1
     with "$1" demo 1 "$2" || return 1
@@ -206,7 +207,7 @@ gpu_models() {
     families
     check "$device: splits of Q4_K" right_splits "$shared/vectors/Q4_K.gguf" 2 40
     long=600
-    [ -z "$quick" ] || long=270 # beyond a chunk of keys and values
+    [ -z "$quick" ] || long=270 # longer than one chunk of keys and values
     check "$device: a long context, in chunks, and exact" same_bits "$shared/vectors/Q8_0.gguf" "$long"
     echo "1..$n"
 }
@@ -223,7 +224,7 @@ families() {
     for lacking in 'llama-moe:a mixture of experts' 'gpt-oss:a mixture of experts' 'deepseek2:a mixture of experts'; do
         check "$device: ${lacking%%:*} is refused, and auto leaves it to the CPU" left_to_the_cpu "${lacking%%:*}" "${lacking#*:}"
     done
-    n_tokens=300 # the windows begin in the second chunk
+    n_tokens=300 # long enough that windows begin in the second chunk
     [ -z "$quick" ] || n_tokens=60
     for name in $(draw 1 gemma2 stablelm); do
         [ $name = gemma2 ] || n_tokens=40
@@ -233,7 +234,7 @@ families() {
         check "$device: splits of gemma3, over chunks of positions" right_splits "$shared/families/gemma3.gguf" 7 300
 }
 
-sampled_alike() { # the sampler sees the same logits, but for the last bits
+sampled_alike() { # the sampler gets the same logits, except for the last bits
     prompt='Once upon a time there was a girl. She'
     $program "$1" -p "$prompt" -n 24 --seed 7 -q --cpu-isa scalar >"$temporary/want" &&
         $program "$1" -p "$prompt" -n 24 --seed 7 -q --device "$device" >"$temporary/got" || return 1

@@ -11,7 +11,7 @@ temporary=$(mktemp -d) || exit 1
 trap 'rm -rf "$temporary"' EXIT
 out=$temporary/out err=$temporary/err
 tests=0 failures=0 status=0
-exec </dev/null # without a prompt a pipe would be read, and it may never end
+exec </dev/null # without a prompt the program reads standard input, and a pipe may never end
 
 ok() { tests=$((tests + 1)) && echo "ok $tests - $*"; }
 not_ok() {

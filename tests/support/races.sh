@@ -19,8 +19,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 said=$work/said
 
-# Run a program with the OpenCL loader, which is told to use only the simulator. (The command oclgrind replaces the loader
-# instead, and so breaks a program that loads the loader.) The log appears, empty, as soon as the simulator is loaded.
+# Runs a program with the OpenCL loader, and tells the loader to use only the simulator. (The command oclgrind replaces
+# the loader instead. That breaks a program that loads the loader itself.) The log appears, empty, as soon as the
+# simulator is loaded.
 watched() { # PROGRAM [ARGUMENT]: the kernels' names go to $work/names, reports to $work/log
     rm -f "$work/log"
     OCL_ICD_VENDORS=$simulator OCLGRIND_DATA_RACES=1 OCLGRIND_MAX_ERRORS=10000000 OCLGRIND_LOG=$work/log \
@@ -41,7 +42,7 @@ ran() { # PATTERN...: names of kernels
     return $missing
 }
 
-# The kernels that read matrices run on every type; the others on some kind of types.
+# Kernels that read matrices run on every type; the other kernels run on some types of this kind.
 ran_all() { # "KERNEL..." "TYPE..."
     set -f # patterns are no file names
     set -- $1 $2 # lists of words

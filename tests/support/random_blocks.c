@@ -29,7 +29,7 @@ void random_blocks(quant_type type, uint8_t *blocks, size_t n_blocks, uint64_t *
             continue;
         }
         if (type == QUANT_NVFP4) {
-            for (size_t i = 0; i < 4; i++) { /* of any sign, and some of them the 0 that looks like a number */
+            for (size_t i = 0; i < 4; i++) { /* of any sign; 0x7F looks like a number, but means 0 */
                 block[i] = (uint8_t)(random_u64(random) % 0x20 | random_u64(random) % 2 * 0x80);
                 if (random_u64(random) % 8 == 0) block[i] = 0x7F;
             }

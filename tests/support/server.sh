@@ -25,13 +25,13 @@ serving_ends() { # [SIGNAL]
     kill -"${1:-TERM}" "$server"
     server_ended
 }
-server_ended() { # by itself; another process may get its number from now on
+server_ended() { # it ended by itself; another process may get its number now
     wait "$server"
     status=$?
     server=''
 }
 
-# adopt COMMAND...: runs a script that prints TAP, and prints its checks as ours, with $of before their names
+# adopt COMMAND...: runs a script that prints TAP, and counts its checks as ours, with "$of" before their names
 of=''
 adopt() {
     "$@" >"$temporary/tap" 2>&1

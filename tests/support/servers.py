@@ -5,7 +5,7 @@
     free_port()"""
 import os, random, re, signal, socket, subprocess, tempfile, time
 
-PATIENCE = 300  # seconds: also for a machine that is busy, or a program that is watched
+PATIENCE = 300  # seconds: enough for a busy machine, or for a program that runs under a tool
 
 
 def until(condition, what, process=None):
@@ -25,7 +25,7 @@ def until(condition, what, process=None):
 
 
 def free_port():
-    """Below those that the system gives away by itself: it is still free a moment later."""
+    """Below the ports that the system hands out by itself, so that it is still free a moment later."""
     while True:
         port = random.randrange(10000, 32000)
         with socket.socket() as s:
@@ -60,7 +60,7 @@ class Server:
         self.process.send_signal(number)
 
     def wait(self):
-        """The status as a shell has it."""
+        """The status as a shell shows it."""
         code = self.process.wait(timeout=PATIENCE)
         return 128 - code if code < 0 else code
 

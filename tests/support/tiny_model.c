@@ -85,7 +85,7 @@ void tiny_model_tensors(gguf_builder *g, const tiny_model *m) {
     char name[64];
     const uint64_t queries = (uint64_t)m->n_heads * m->key_length, keys = (uint64_t)m->n_kv_heads * m->key_length;
     const uint64_t values = (uint64_t)m->n_kv_heads * m->value_length;
-    /* what decides how sharp attention is, and how large its errors are */
+    /* the type of the matrices that decide how sharp attention is, and so how large its errors are */
     const quant_type sharpness = is_moderate(m->type) ? m->type : QUANT_F32;
     const uint64_t attended = (uint64_t)m->n_heads * m->value_length;
     put_matrix(g, "token_embd.weight", m->type, m->n_vocab, m->n_embd, &state);

@@ -327,7 +327,7 @@ typedef enum text_kind {
     ALMOST_SPECIALS,
     LINE_FEEDS,
     DIGITS,
-    DIGITS_THEN_LETTER, /* rules that look ahead over digits, spaces or capitals, in vain */
+    DIGITS_THEN_LETTER, /* rules look ahead over digits, spaces or capitals, without success */
     SPACES_THEN_LETTER,
     CAPITALS,
     CAPITALS_AND_MARKS,

@@ -9,7 +9,7 @@ import re, socket, struct, time, urllib.parse
 
 from api import ask
 
-LIMIT = 300  # seconds without a byte: it hangs
+LIMIT = 300  # after so many seconds without a byte, it hangs
 
 
 class Wire:
@@ -55,7 +55,7 @@ class Wire:
         return found if len(found) == n else None
 
     def answer(self):
-        """(status, headers, body), or None: the connection was closed before it was whole."""
+        """(status, headers, body), or None if the connection was closed before the answer was complete."""
         while True:
             head = self.until(b"\r\n\r\n")
             if head is None: return None
@@ -99,7 +99,7 @@ def metric(url, name):
 
 
 def becomes_idle(url):
-    """A generous limit: what is asked is whether it comes, not when."""
+    """A generous limit: the test is whether it becomes true, not when."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         if not any(metrics(url, "requests_processing", "requests_deferred", "pages_held")): return True

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What each sampler makes of one distribution: samplers.py --table > rows of Markdown; samplers.py --svg > figure.svg
 
-By the definitions, in a few lines each; tests/test_sampler_chain.c compares the engine's own with such. Needs nothing but Python."""
+Each sampler follows its definition in a few lines. tests/test_sampler_chain.c compares the engine's samplers with such
+lines. It needs nothing but Python."""
 import math, sys
 
 LOGITS = {"mat": 4.0, "floor": 3.6, "sofa": 3.2, "roof": 2.8, "chair": 2.4, "bed": 1.8, "lap": 1.2, "dog": 0.3, "moon": -0.8, "of": -2.5}
-CAME = {"mat": 2, "of": 1}  # how often a word came lately
+CAME = {"mat": 2, "of": 1}  # how often each word occurred recently
 
 
 def softmax(logits):

@@ -1,4 +1,5 @@
-// OpenAI's SDK for Go against the server: openai_go URL MODEL. Prints TAP. The key is OPENAI_API_KEY, if the server has one.
+// Tries OpenAI's SDK for Go with the server: openai_go URL MODEL. Prints TAP. If the server has a key, it is in
+// OPENAI_API_KEY.
 package main
 
 import (
@@ -36,7 +37,7 @@ func skip(name, reason string) {
 	fmt.Printf("ok %d - %s # SKIP %s\n", count, name, reason)
 }
 
-// must ends the test where a request fails that has to succeed.
+// must ends the test if a request fails that must succeed.
 func must[T any](value T, err error) T {
 	if err != nil {
 		fmt.Printf("# %v\n", err)

@@ -1,4 +1,5 @@
-// OpenAI's SDK for Java against the server: OpenAiJava URL MODEL. Prints TAP. The key is OPENAI_API_KEY, if the server has one.
+// Tries OpenAI's SDK for Java with the server: OpenAiJava URL MODEL. Prints TAP. If the server has a key, it is in
+// OPENAI_API_KEY.
 import com.openai.client.OpenAIClient;
 import com.openai.client.okhttp.OpenAIOkHttpClient;
 import com.openai.core.JsonValue;

@@ -1,5 +1,5 @@
 /* Stands in for those names of Apple's Metal that driver_metal.m uses, with their signatures from
- * https://developer.apple.com/documentation/metal. What a driver must not call is not here, and so no compiler takes it. */
+ * https://developer.apple.com/documentation/metal. A name that a driver must not use is missing. */
 #pragma once
 #import <Foundation/Foundation.h>
 
