@@ -62,8 +62,9 @@ struct cllm_answer {
     size_t solid;      /* from here to `scan` there is only white space */
     size_t no_call_at; /* a call was tried here, without success */
     size_t no_header_at;
-    bool fresh;   /* nothing of this stretch was passed on yet */
-    bool follows; /* the stretch follows reasoning or a call */
+    bool fresh;       /* nothing of this stretch was passed on yet */
+    bool follows;     /* the stretch follows reasoning or a call */
+    bool drops_space; /* white space at the beginning of the stretch is dropped */
     bool bare_tried;
     bool may_call;    /* this message may hold calls */
     cllm_string lead; /* white space that the template puts at the beginning of this stretch */
@@ -133,6 +134,7 @@ static void begin_stretch(cllm_answer *a, answer_state state, cllm_string lead, 
     a->state = state;
     a->fresh = true;
     a->follows = follows;
+    a->drops_space = false;
     a->lead = lead;
     a->scan = a->solid = a->at;
 }
@@ -229,7 +231,7 @@ static bool skip_opening(cllm_answer *a, bool *again) {
     const bool trims = in_content ? o->trims : o->trims_reasoning;
     size_t dropped = 0;
     while (dropped < a->lead.length && a->at < at && a->held.bytes[a->at] == a->lead.data[dropped]) a->at++, dropped++;
-    if (trims) a->at = at;
+    if (trims || a->drops_space) a->at = at;
     a->lead.length = 0;
     return true;
 }
@@ -410,6 +412,7 @@ static bool read_call(cllm_answer *a) {
         if (call.state == READ_PARTIAL) a->at = a->held.length;
     }
     begin_stretch(a, IN_CONTENT, (cllm_string){"", 0}, true);
+    a->drops_space = true; /* the reader of the call has skipped only as much of it as had arrived */
     return true;
 }
 
