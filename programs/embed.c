@@ -69,19 +69,11 @@ static int read_tokens(const options *o, token_texts *texts) {
     return status;
 }
 
-/* Cut a text to what the model can have. A token that ends each text stays at its end. */
-static size_t cut(const run *r, int32_t *tokens, size_t count) {
-    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
-    const size_t most = cllm_model_get_info(r->model)->n_ctx_train;
-    if (most == 0 || count <= most) return count;
-    if (cllm_tokenizer_adds_eos(tokenizer)) tokens[most - 1] = cllm_tokenizer_eos(tokenizer);
-    return most;
-}
-
 static int read_texts(const run *r, token_texts *texts) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     const options *o = r->o;
     if (!tokenizer) return fail_without_tokenizer(r);
+    const size_t most = cllm_model_get_info(r->model)->n_ctx_train; /* 0: any length */
     input in = {0};
     int status = EXIT_SUCCESS;
     const bool given = o->prompt && strcmp(o->prompt, "-") != 0;
@@ -98,7 +90,7 @@ static int read_texts(const run *r, token_texts *texts) {
             status = fail("line %zu: %s", texts->count + 1, err.message);
             break;
         }
-        const size_t kept = o->truncate ? cut(r, tokens, count) : count;
+        const size_t kept = o->truncate && most > 0 ? cut_tokens(tokenizer, tokens, count, most) : count;
         if (kept < count)
             note(o, "line %zu has %zu tokens, of which the first %zu count", texts->count + 1, count, kept);
         status = token_texts_add(texts, tokens, kept);

@@ -222,6 +222,12 @@ int id_list_check(const id_list *list, uint32_t n_vocab) {
     return EXIT_SUCCESS;
 }
 
+size_t cut_tokens(const cllm_tokenizer *tokenizer, int32_t *tokens, size_t count, size_t most) {
+    if (count <= most) return count;
+    if (cllm_tokenizer_adds_eos(tokenizer)) tokens[most - 1] = cllm_tokenizer_eos(tokenizer);
+    return most;
+}
+
 /* ----------------------------------------------------------------------------------------------- models */
 
 int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {

@@ -78,6 +78,10 @@ int id_list_parse(id_list *list, const char *what, const char *text, size_t leng
 /* Check that all ids are in a vocabulary of n_vocab. Returns an exit status, after naming one that is not. */
 int id_list_check(const id_list *list, uint32_t n_vocab);
 
+/* Cut a text to at most `most` tokens, most > 0. A token that the model adds to the end of each text stays at its end.
+ * Returns how many are left. */
+size_t cut_tokens(const cllm_tokenizer *tokenizer, int32_t *tokens, size_t count, size_t most);
+
 /* ----------------------------------------------------------------------------------------------- models */
 
 /* Open a file only for its metadata and tokenizer, with the overrides of the options: the model or another file.

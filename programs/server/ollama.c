@@ -593,14 +593,11 @@ static json_t *embedding_whole(request *r) {
 
 static const answer_form embed_form = {.whole = embed_whole}, embedding_form = {.whole = embedding_whole};
 
-/* Cut the last prompt to what a request can have. If the model adds a token to the end of each text, it stays there. */
+/* Cut the last prompt to what a request can have. */
 static void cut_prompt(request *r) {
-    const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     const size_t most = r->n_limit > 0 ? r->n_limit : r->model->n_ctx;
     prompt *p = &r->prompts[r->n_prompts - 1];
-    if (p->count <= most) return;
-    p->count = most;
-    if (cllm_tokenizer_adds_eos(t)) p->tokens[most - 1] = cllm_tokenizer_eos(t);
+    p->count = cut_tokens(cllm_model_tokenizer(r->model->run.model), p->tokens, p->count, most);
 }
 
 static bool add_input(request *r, const char *name, const json_t *text, bool cuts, failure *f) {
