@@ -54,6 +54,7 @@ static void start(void) {
     is_started = true;
 }
 
+/* libFuzzer looks at the time in a handler of SIGALRM, which interrupts what this thread waits for. */
 static int open_connection(void) {
     const struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port()), .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -61,7 +62,8 @@ static int open_connection(void) {
         const int connection = socket(AF_INET, SOCK_STREAM, 0);
         require(connection >= 0);
         if (connect(connection, (const struct sockaddr *)&to, sizeof to) == 0) return connection;
-        require(errno == EADDRNOTAVAIL); /* connections of the last minute may still hold all ports */
+        /* EADDRNOTAVAIL: connections of the last minute may still hold all ports */
+        require(errno == EADDRNOTAVAIL || errno == EINTR);
         close(connection);
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     }
@@ -82,7 +84,8 @@ static void send_pieces(int connection, const uint8_t *bytes, size_t n_bytes) {
 static size_t read_all(int connection, char *start_of, size_t most) {
     char rest[4096];
     size_t n_kept = 0;
-    for (ssize_t n; (n = recv(connection, rest, sizeof rest, 0)) > 0;) {
+    for (ssize_t n; (n = recv(connection, rest, sizeof rest, 0)) > 0 || (n < 0 && errno == EINTR);) {
+        if (n < 0) continue;
         const size_t n_more = (size_t)n < most - n_kept ? (size_t)n : most - n_kept;
         memcpy(start_of + n_kept, rest, n_more);
         n_kept += n_more;
