@@ -270,7 +270,7 @@ enum {
  * flags: of the enum above. Messages are brought into the form that the template expects: content as text or as parts,
  * arguments as an object or as JSON text. If the template refuses the messages, these changes are tried one after the
  * other: later system messages move to the first one, call ids become nine letters and digits, neighbours of one role
- * become one message, and the system message joins the first user message.
+ * become one message, content that is null becomes an empty text, and the system message joins the first user message.
  * now: seconds since 1970, for strftime_now, which prints local time.
  * parts: out, [*n_parts], owned; release with cllm_free. Trusted parts and others alternate.
  * Errors, with line and column: FORMAT and UNSUPPORTED (invalid JSON, or nested too deep), ARGUMENT (the template
