@@ -23,8 +23,8 @@ static void add(text *t, const char *bytes, size_t length) {
 
 static void add_words(text *t, const char *words) { add(t, words, strlen(words)); }
 
-/* Add a string of JSON. Bytes that are not UTF-8, and characters that would control a terminal, become question
- * marks. */
+/* Add a string of JSON. Control characters below the space become escapes of JSON. Bytes that are not UTF-8, and other
+ * characters that would control a terminal, become question marks. */
 static void add_string(text *t, const char *bytes, size_t length) {
     add_words(t, "\"");
     for (size_t i = 0, n; i < length; i += n ? n : 1) {

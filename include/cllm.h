@@ -74,9 +74,9 @@ CLLM_API size_t cllm_safe_length(const char *bytes, size_t length);
 
 typedef struct cllm_gguf cllm_gguf;
 
-/* The caller's function, which long work calls now and then, in the thread that called the library. done, total: bytes
- * of a file, or tokens times layers of a cllm_eval. Return false to stop the work, which then fails with
- * CLLM_ERR_CANCELLED. */
+/* A function of the caller. During long work the library calls it now and then, in the thread that called the library.
+ * done, total: bytes of a file, or tokens times layers of a cllm_eval. Return false to stop the work, which then fails
+ * with CLLM_ERR_CANCELLED. */
 typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct cllm_load_options {
@@ -270,7 +270,7 @@ enum {
  * flags: of the enum above. Messages are brought into the form that the template expects: content as text or as parts,
  * arguments as an object or as JSON text. If the template refuses the messages, these changes are tried one after the
  * other: later system messages move to the first one, call ids become nine letters and digits, neighbours of one role
- * become one message, and the system message joins the first user message.
+ * become one message, content that is null becomes an empty text, and the system message joins the first user message.
  * now: seconds since 1970, for strftime_now, which prints local time.
  * parts: out, [*n_parts], owned; release with cllm_free. Trusted parts and others alternate.
  * Errors, with line and column: FORMAT and UNSUPPORTED (invalid JSON, or nested too deep), ARGUMENT (the template
@@ -333,10 +333,10 @@ typedef struct cllm_call_options {
  * spell_control, because cllm_answer_take needs special tokens spelled out. prompt: [n_parts] the text before the
  * answer, or NULL, as for cllm_answer_create. structure: out, owned, terminated; release with cllm_free. preamble: out,
  * the reasoning that may come first, for cllm_generation_options. Valid as long as the chat. Where the format writes
- * arguments key by key between marks, they come in the order of the schema, and a free string ends at its mark. Errors:
- * FORMAT and UNSUPPORTED (tools is not valid JSON), ARGUMENT (there is no tool, or none of this name; a name that the
- * format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow), MEMORY. cllm_grammar_create
- * refuses the schema of a strict tool that it cannot enforce, and names the tool. */
+ * arguments key by key between marks, they come in the order of the schema, and a string ends at the mark after it.
+ * Errors: FORMAT and UNSUPPORTED (tools is not valid JSON), ARGUMENT (there is no tool, or none of this name; a name
+ * that the format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow), MEMORY.
+ * cllm_grammar_create refuses the schema of a strict tool that it cannot enforce, and names the tool. */
 CLLM_API cllm_status cllm_chat_call_structure(const cllm_chat *chat, const cllm_call_options *options,
                                               const cllm_part *prompt, size_t n_parts, char **structure,
                                               cllm_preamble *preamble, cllm_error *err);
@@ -536,8 +536,8 @@ typedef struct cllm_engine_options {
     void *user;           /* passed to `progress` */
     uint32_t n_positions; /* of all sequences together, in pages of 256; at most 2^31 - 1; 0: n_ctx */
     uint32_t n_sequences; /* most sequences at a time; 0: 1; at most 4096 */
-    /* Which device of the API, from 0. OpenCL counts over all its platforms, GPUs first. With "auto": of the first API
-     * that has a GPU of this number. */
+    /* Which device of the API, from 0. OpenCL counts over all its platforms, GPUs first. With "auto", the first API
+     * that has a GPU of this number is used. */
     uint32_t device_index;
     /* Most bytes that the prefix cache keeps in addition to what sequences hold; 0: no cache. They are for pages of
      * keys and values. For a model with recurrent layers, about half of them are for states, which all have one size;
@@ -686,7 +686,7 @@ typedef struct cllm_span {
  *   - All spans are checked first. If one is refused, nothing is evaluated, and each span's status is its own reason,
  *     or OK: ARGUMENT (a sequence that is given twice or belongs to another engine, count 0, an id outside the
  *     vocabulary), UNSUPPORTED (an encoder, and not WANT_EMBEDDING), CONTEXT_FULL (n_ctx), MEMORY (no page is left).
- *     No spans at all are ARGUMENT too.
+ *     A call without any span also returns ARGUMENT.
  *   - CANCELLED, DEVICE (every later call fails too) and MEMORY (for more rows of output) are the status of all spans.
  *     None has a result, and each sequence keeps the tokens of the forward passes that were completed.
  *   - With WANT_NEXT, a logit that is not a finite number gives that span the errors of cllm_sequence_diagnose. The
