@@ -1,4 +1,4 @@
-/* The kernels of one type. TYPE, TYPE_FORMAT and MOST_DIRECT (vector_direct.h) are undefined at the end. */
+/* The kernels of one type. The end of this file has #undef TYPE, TYPE_FORMAT and MOST_DIRECT (vector_direct.h). */
 #define OF_TYPE(name) JOINED(name, TYPE)
 
 INLINE void OF_TYPE(unpack_units)(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {
