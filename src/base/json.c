@@ -61,7 +61,8 @@ static int shortest_digits(double number, char digits[20], int *exponent) {
         memcpy(digits + 1, text + 2, (size_t)n - 1);
         *exponent = atoi(strchr(text, 'e') + 1);
         found = n == 17 || stand_for(digits, n, *exponent, number);
-        if (!found) { /* more decimals above a power of two are rounded to it than below it: try the next one */
+        if (!found) {
+            /* floats above a power of two are further apart than below it: a larger decimal may give the number */
             add_one(digits, n, exponent);
             found = stand_for(digits, n, *exponent, number);
         }

@@ -119,7 +119,7 @@ void choose_experts(const model_config *c, const float *bias, float *scores, uin
     if (c->expert_gating == GATING_SOFTMAX_OF_CHOSEN) softmax(weights, c->n_experts_used);
     float sum = 0;
     for (uint32_t k = 0; k < c->n_experts_used; k++) sum += weights[k];
-    const float least = 6.103515625e-5f; /* the smallest normal float16, with which models were trained */
+    const float least = 6.103515625e-5f; /* the smallest normal float16: the limit when models were trained */
     const float factor = c->expert_weights_scale / (c->expert_weights_normalised ? fmaxf(sum, least) : 1);
     for (uint32_t k = 0; k < c->n_experts_used; k++) weights[k] *= factor;
 }
@@ -265,7 +265,8 @@ static bool experts_quantize(const forward_cpu *f) {
     return reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps);
 }
 
-/* x: the experts read its norm, if the router reads something else; otherwise both read f->buffers.normed. */
+/* x: beside a dense network, the experts read another norm of it than the router. Otherwise they read
+ * f->buffers.normed. */
 static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     const model_config *c = f->model.config;
     const layer_weights *w = weights_of(f);

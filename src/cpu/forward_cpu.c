@@ -86,7 +86,7 @@ void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint
     run_row_step(&work, f->model.config->n_embd, add_projected_item);
 }
 
-/* Rows only move forward to lower indices. */
+/* Rows only move to lower indices. */
 void keep_rows(const forward_cpu *f, float *x, size_t n) {
     float *to = x;
     for (uint32_t s = 0; s < f->all.n_spans; s++) {

@@ -40,7 +40,7 @@ typedef struct forward_model {
     rope_table rope[2]; /* for layers that see everything, and for windowed ones */
 } forward_model;
 
-/* Buffers between the steps of a pass. Each layer overwrites them. rows: as many as a step uses. */
+/* Buffers between the steps of a pass. Each layer overwrites most of them. rows: as many as a step uses. */
 typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
     forward_vectors attended; /* of n_heads * attended_length, as in the current layer */

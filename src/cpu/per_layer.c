@@ -3,7 +3,7 @@
  *
  * The short embeddings are the sum of two parts, computed before the first layer: a row of a table, and a product of
  * the usual embedding. A gate that reads x multiplies the layer's own short embedding, and a product of that is added
- * to x. */
+ * to x, or to all other streams if there are any (streams.c). */
 #include "cpu/steps.h"
 
 #include <math.h>

@@ -104,7 +104,7 @@ static void keep_inputs_after(const forward_cpu *f, const forward_span *span, ui
         memmove(to + i * r->n_channels, input_number(f, span, n_rows + i), r->n_channels * sizeof *to);
 }
 
-/* In each slot that the span's state goes to. */
+/* Store them in each slot that the span's state goes to. */
 static void keep_inputs(const forward_cpu *f, const forward_span *span) {
     if (span->state_middle != span->state_to) keep_inputs_after(f, span, span->n_replayed, span->state_middle);
     keep_inputs_after(f, span, span->n_rows, span->state_to);
@@ -169,7 +169,7 @@ static float read_steps(const forward_cpu *f, size_t b, size_t head, float *deca
         for (size_t i = 0; i < n; i++) decays[i] = exp_or_zero(softplus(alphas[i] + bias[i]) * w->ssm_a[head]);
         return sigmoid(betas[head]);
     }
-    /* so many heads have their betas side by side, followed by their alphas */
+    /* this many heads have their betas side by side, followed by their alphas */
     const size_t n_together = betas_by_group(f->model.config) ? r->n_heads / r->n_groups : r->n_heads;
     const float *betas = f->buffers.recurrent_steps + b * 2 * r->n_heads + 2 * head - head % n_together;
     const float decay = exp_or_zero(softplus(betas[n_together] + w->ssm_dt_bias[head]) * w->ssm_a[head]);

@@ -222,7 +222,7 @@ static void take_first_values(const forward_cpu *f, float *value, const float *s
     for (size_t i = 0; f->layer > 0 && i < n; i++) value[i] += (first[i] - value[i]) * sigmoid(base[at + i] + share[i]);
 }
 
-/* The same for RWKV 7. room: [3][n] */
+/* As step_6, but for RWKV 7. room: [3][n] */
 static void step_7(const forward_cpu *f, size_t b, size_t first, const float *from, float *to, float *room) {
     const layer_weights *w = weights_of(f);
     const size_t n = f->model.config->recurrent.state_size, at = b * f->model.config->recurrent.inner_size + first;

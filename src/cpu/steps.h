@@ -160,8 +160,9 @@ static inline uint32_t most_chosen(uint32_t top_k, uint32_t n_chunks) {
     return (uint64_t)n_chunks * KV_CHUNK > top_k ? top_k : 0;
 }
 
-/* Run a layer's indexer. Keys are made for all rows, from f->buffers.normed and .compressed, and put into the pages.
- * Then f->buffers.seen has the positions that these rows see. When rows are dropped, those of the kept rows stay. */
+/* A layer's indexer. run_indexer makes its keys and queries from f->buffers.normed and .compressed, and puts the keys
+ * into the pages. choose_positions fills f->buffers.seen with the positions that `rows` see. keep_choice keeps only
+ * what belongs to the kept rows. */
 void run_indexer(forward_cpu *f);
 void choose_positions(forward_cpu *f, const forward_rows *rows);
 void keep_choice(forward_cpu *f);
@@ -181,7 +182,7 @@ void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x);
 void recurrent_mix(forward_cpu *f, const float *x);
 void recurrent_add(forward_cpu *f, const forward_rows *rows, float *x);
 
-/* The slot that the state goes to from row b of a span. */
+/* The slot for the state after row b of a span. */
 static inline uint32_t slot_after(const forward_span *span, size_t b) {
     return b - span->first_row < span->n_replayed ? span->state_middle : span->state_to;
 }
@@ -218,8 +219,8 @@ void merge_streams(forward_cpu *f, uint32_t n_rows, float *x);
 /* What comes after the two halves of a layer, if anything. x: [n_rows][n_embd] */
 void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x);
 
-/* x becomes the norm of x plus f->buffers.projected, the result of half a layer. If `second` has a weight, x then
- * becomes the second norm of that result plus the old x. */
+/* x becomes the norm of the sum of x and f->buffers.projected, the result of half a layer. If `second` has a weight, x
+ * then becomes the second norm of the sum of that result and the old x. */
 void add_and_norm(forward_cpu *f, const norm_weights *norm, const norm_weights *second, float *x, uint32_t n_rows);
 
 /* x += residual_scale * the norm (if there is one) of f->buffers.projected, the result of half a layer. */

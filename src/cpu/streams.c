@@ -1,7 +1,7 @@
 /* Alternating updates (AltUp, Baykal et al. 2023): a token has several vectors beside x, but layers compute only with
  * x. Before a layer each vector, including x, becomes a prediction: its own value plus a mix of all. After the layer
  * each one is corrected by the difference between the layer's result and x's prediction. A small router computes both
- * mixes from x. At the end of the last layer all vectors are added up.
+ * mixes from x. At the end of the last layer x becomes the mean of all vectors.
  *
  * These models also have LAuReL (Menghani et al. 2024): a low-rank product beside attention.
  *
@@ -105,7 +105,7 @@ static void mode_item(void *argument, size_t b, uint32_t thread) {
         *mode = tanhf(*mode / (float)f->model.config->n_embd);
 }
 
-/* The router's output for x, times the coefficients: f->buffers.mixes, [n_rows][rows of them]. */
+/* The router's output for x, times the coefficients: f->buffers.mixes, [n_rows][rows of coefficients]. */
 static void make_mixes(forward_cpu *f, uint32_t n_rows, const float *x, const linear *coefficients) {
     const layer_weights *w = weights_of(f);
     row_work work = {.f = f, .n_rows = n_rows};

@@ -1,4 +1,4 @@
-/* Products of TOKENS tokens (undefined at the end) with rows of one type (vector_type_tmpl.h). */
+/* Products of TOKENS tokens with rows of one type (vector_type_tmpl.h). TOKENS has an #undef at the end. */
 #define OF_TOKENS(name) JOINED(OF_TYPE(name), TOKENS)
 
 INLINE void OF_TOKENS(dot_block)(void *context, size_t block, const unpacked *u) {

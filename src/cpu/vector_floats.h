@@ -12,7 +12,7 @@ enum {
     FLOAT_STRIP = 2 * FLOAT_ROWS, /* rows that are multiplied by the same tokens while both are in the L1 cache, .. */
     FLOAT_DEPTH = 512,            /* .. for this many columns at a time */
     FLOAT_BATCH = 48,             /* tokens whose sums are kept between two such blocks of columns */
-    FLOAT_COPIED = 2 * FLOAT_COLUMNS, /* for so many tokens and more, a strip is copied before it is multiplied */
+    FLOAT_COPIED = 2 * FLOAT_COLUMNS, /* for this many tokens and more, a strip is copied before it is multiplied */
 };
 
 /* X(type, bytes of an element): a load_<type> each */
@@ -78,7 +78,7 @@ INLINE void copy_rows(float_loader load, const size_t element_bytes, const uint8
 
 typedef void (*row_copier)(const uint8_t *row, size_t row_bytes, uint32_t n_rows, size_t n_columns, float *copy);
 
-/* n_columns is 1 .. FLOAT_COLUMNS. */
+/* In multiply_floats, n_columns is the number of tokens: 1 .. FLOAT_COLUMNS. */
 #define X(type, bytes)                                                                                          \
     static void multiply_floats_##type(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride,  \
                                        size_t n_columns, size_t n, bool begins, floats *sums) {                 \

@@ -22,9 +22,9 @@ INLINE ints four_activations(activation_columns y, size_t column, size_t quad) {
 
 typedef ints block_totals[DIRECT_COLUMNS][TILE_VECTORS];
 
-/* totals[c][v] += the products of vector v of rows and column c, for `n_quads` groups of four columns of the block,
- * from group `first` on. The numbers of vectors and columns are constants at the call, here and below, so every loop is
- * unrolled and every sum is in a register. */
+/* totals[c][v] += the products of vector v of rows and token c, for `n_quads` groups of four columns of the block, from
+ * group `first` on. n_columns is the number of tokens. It and n_vectors are constants at the call, here and below, so
+ * every loop is unrolled and every sum is in a register. */
 #ifdef INTEGER_MATRICES /* the instruction set multiplies small matrices */
 #include "cpu/i8mm_products.h"
 #else
@@ -50,7 +50,7 @@ INLINE void add_products(const format f, const size_t n_vectors, const size_t n_
 }
 #endif
 
-/* sums[c][v] += the block of each vector v of rows times that of each column c. */
+/* sums[c][v] += the block of each vector v of rows times that of each token c. */
 INLINE void multiply_block(const format f, const size_t n_vectors, const size_t n_columns, const unpacked *u,
                            activation_columns y, floats *sums) {
     const size_t n_halves = f.halves ? 2 : 1;

@@ -1,4 +1,4 @@
-/* The kernels of one type. TYPE, TYPE_FORMAT and MOST_DIRECT (vector_direct.h) are undefined at the end. */
+/* The kernels of one type. TYPE, TYPE_FORMAT and MOST_DIRECT (vector_direct.h) have an #undef at the end. */
 #define OF_TYPE(name) JOINED(name, TYPE)
 
 INLINE void OF_TYPE(unpack_units)(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {

@@ -1,6 +1,6 @@
 /* cllm_engine: creates and frees everything that computes. It allocates all memory at once, so that evaluating
- * allocates nothing. Before it: the model, and memory_plan.c and offload.c, which compute the sizes. After it:
- * sequence.c has its sequences, and eval.c evaluates. */
+ * allocates nothing, unless a call wants more output than fits. Before it: the model, and memory_plan.c and offload.c,
+ * which compute the sizes. After it: sequence.c has its sequences, and eval.c evaluates. */
 #include "engine/engine.h"
 
 #include "base/error.h"

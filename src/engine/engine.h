@@ -60,7 +60,7 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
 /* The sizes of the pages, the prefix cache and the states for a context of n_ctx positions. */
 kv_size settings_kv_size(const model_config *config, const engine_settings *settings, uint32_t n_ctx);
 
-/* Floats that the longest row of output takes while it is computed: an embedding, or any row. */
+/* The most floats that a row of output takes while it is computed: an embedding; then a row of any kind. */
 static inline size_t embedding_length(const model_config *c) {
     const size_t n = c->n_embd > c->n_embd_out ? c->n_embd : c->n_embd_out;
     return n > c->n_scores ? n : c->n_scores;
@@ -148,7 +148,7 @@ struct cllm_engine {
     uint64_t n_done, n_wanted; /* tokens of the current call, for progress, */
     uint32_t n_rows;           /* and rows of the current batch */
     size_t n_failed;           /* spans of the call whose logits were not finite */
-    size_t n_encoded;          /* an encoder has finished so many of the call's first spans */
+    size_t n_encoded;          /* an encoder has finished this many of the call's first spans */
     uint64_t n_evaluated;      /* rows of all batches, including replayed ones */
 
     thread_pool *pool;

@@ -218,8 +218,8 @@ static cllm_status finish_embedding(cllm_engine *e, const float *x, float *out, 
     return whole ? CLLM_OK : cancel(err);
 }
 
-/* Make the embedding of span i of the batch, or its share of it. Its kept rows begin at `row`. Only an encoder's text
- * may have more than n_batch rows. */
+/* Make the embedding of span i of the batch. If the span has several batches, add what this one contributes. The span's
+ * kept rows begin at `row`. Only an encoder's text may have more than n_batch rows. */
 static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm_error *err) {
     const size_t n = e->model->config.n_embd;
     const cllm_pooling pooling = rows_of_pooling(e);
@@ -351,8 +351,8 @@ static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     return n;
 }
 
-/* Take pages for a span of the batch. Windowed pages stay as far back as needed to take back n_batch tokens of the
- * call. */
+/* Take pages for a span of the batch. Keep the windowed pages that are needed if the last n_batch tokens of the call
+ * are taken back. */
 static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_sequence *s, cllm_error *err) {
     const uint32_t end = s->next + span->n_rows, back = end > e->n_batch ? end - e->n_batch : 0;
     if (end <= s->length) return CLLM_OK; /* all its rows are replayed: their pages exist */

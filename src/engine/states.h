@@ -1,7 +1,7 @@
 /* States of recurrent layers. A recurrent layer keeps no keys and values. It keeps one state of fixed size, which every
  * token changes. So tokens cannot be taken back from it: a sequence can only go back to a copy of an earlier state. A
- * sequence has STATES_PER_SEQUENCE slots for states. Each state belongs to some number of its first tokens, the length
- * of the state. Unless the sequence is empty, it has at least one state whose length is not above its own.
+ * sequence has STATES_PER_SEQUENCE slots for states. Each state comes after some number of the sequence's first tokens:
+ * the length of the state. Unless the sequence is empty, it has at least one state that is not longer than itself.
  *
  * A sequence may be longer than its newest state, after its last tokens were taken back to where there is no state.
  * Then the next pass first replays the tokens between: it updates the state with them, and their keys and values, which
@@ -46,8 +46,9 @@ float *states_newest(const cllm_sequence *s);
 /* A slot of a sequence that has no states, for a state of this length, which the caller writes: [slot_floats]. */
 float *states_give(cllm_sequence *s, uint32_t length);
 
-/* Copy a state into a sequence that has none: from another sequence the longest one of up to `length` tokens, which
- * exists; or from the prefix cache the pinned one, which has this length. No state is pinned: do nothing. */
+/* Copy a state into a sequence that has none. states_copy takes the longest state of up to `length` tokens from another
+ * sequence, which must have one. states_fetch takes the pinned state of the prefix cache, which has this length; if
+ * none is pinned, it does nothing. */
 void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length);
 void states_fetch(cllm_sequence *to, uint32_t length);
 

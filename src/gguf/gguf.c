@@ -1,7 +1,7 @@
 /* Turns the bytes of GGUF files into a checked list of metadata and tensors.
  *
  * Before this, base/file_map provides the bytes. After it, text/ makes a tokenizer from the metadata, and model/ finds
- * the tensors, whose data stay in the file. Code after this file need not check extents again.
+ * the tensors, whose data stay in the file. Later code need not check again that they lie inside the file.
  *
  * The format is the GGUF specification's (github.com/ggml-org/ggml, docs/gguf.md); docs/01-gguf.md has a drawing:
  *

@@ -37,7 +37,7 @@ cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out,
 cllm_status gguf_view_create(const cllm_gguf *gguf, bool *found, cllm_gguf **out, cllm_error *err);
 void gguf_view_destroy(cllm_gguf *view); /* NULL is allowed */
 
-/* The flags behind cllm_gguf_is_read, [cllm_gguf_n_metadata]: `found` of a view. */
+/* The flags that cllm_gguf_is_read returns, [cllm_gguf_n_metadata]. Give them to gguf_view_create as `found`. */
 bool *gguf_is_read(cllm_gguf *gguf);
 
 /* Format a shape for messages, such as "4096, 32000", innermost dimension first. */

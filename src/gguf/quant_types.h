@@ -13,7 +13,7 @@
 /* Types of matrices that kernels compute with. Each has a dequantizer in src/cpu. */
 #define COMPUTE_TYPES(X) GPU_TYPES(X) CPU_TYPES(X)
 
-/* These have one in src/gpu too. */
+/* Types with a dequantizer in src/gpu too. */
 #define GPU_TYPES(X)        \
     X(F32, 0, 1, 4)         \
     X(F16, 1, 1, 2)         \

@@ -95,7 +95,8 @@ static cllm_status read_window_pattern(const cllm_gguf *gguf, model_config *conf
     return status;
 }
 
-/* The last blocks may only draft tokens ahead (multi-token prediction, DeepSeek-AI 2024). They are not used. */
+/* The last blocks of some files only draft the next tokens (multi-token prediction, DeepSeek-AI 2024). They are not
+ * used. */
 static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     uint32_t n = 0;
     cllm_status status = get_u32(gguf, config, "nextn_predict_layers", GGUF_OPTIONAL, &n, err);
@@ -173,8 +174,8 @@ static cllm_status check_lengths(const model_config *config, const layer_config 
     return CLLM_OK;
 }
 
-/* The last layers may have no keys and values of their own. Windowed ones use those of the last windowed layer that has
- * its own, the others those of the last unwindowed one. The last layer with its own must be unwindowed, and the layer
+/* The last layers may have no keys and values of their own. Then they use those of an earlier layer: the last one that
+ * has its own and is of the same kind, windowed or not. The last layer with its own must be unwindowed, and the layer
  * before it windowed. */
 static cllm_status read_shared_keys(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char suffix[] = "attention.shared_kv_layers";
@@ -866,8 +867,8 @@ static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *
     return config->traits->activation == LIMITED_SWIGLU ? read_limits(gguf, config, err) : CLLM_OK;
 }
 
-/* True if the file has a router or experts for this layer. Experts alone count, so that the missing router is an
- * error. */
+/* True if the file has a router or experts for this layer. Experts without a router count too, so that the missing
+ * router is an error. */
 static bool has_mixture(const cllm_gguf *gguf, uint32_t layer) {
     return layer_has(gguf, layer, "ffn_gate_inp") || layer_has(gguf, layer, "ffn_down_exps");
 }

@@ -56,14 +56,14 @@ typedef struct layer_config {
     uint32_t key_length;   /* per head, in the cache */
     uint32_t value_length; /* per head, in the cache */
     uint32_t kv_layer; /* the layer whose keys and values are used: this one, or an earlier one with the same window */
-    uint32_t top_k;    /* a token sees at most so many positions, which an indexer chooses; 0: all */
+    uint32_t top_k;    /* a token sees at most this many positions, which an indexer chooses; 0: all */
     uint32_t index_key_length; /* of the layer's indexer; 0: the layer uses the choice of an earlier layer's indexer */
-    uint32_t rope_dimension_count; /* even; the first so many elements of a head rotate (latent attention: the last) */
+    uint32_t rope_dimension_count; /* even; elements of a head that rotate: the first (latent attention: the last) */
     float attention_scale;         /* queries are multiplied by it */
 
     /* the network */
     uint32_t n_ff;         /* of a dense network */
-    float gate_deviations; /* only gates that are so many standard deviations above their mean pass; 0: all pass */
+    float gate_deviations; /* only gates that are this many standard deviations above their mean pass; 0: all pass */
     float activation_numbers[2][ACTIVATION_NUMBERS]; /* [0] a dense network or shared experts, [1] experts */
 } layer_config;
 
@@ -160,7 +160,7 @@ typedef struct model_config {
 
     uint32_t n_experts; /* 0: a dense model */
     uint32_t n_experts_used;
-    uint32_t expert_step;    /* the last layer of every so many is a mixture; 0: none */
+    uint32_t expert_step;    /* a period: the last layer of each is a mixture; 0: none */
     uint32_t n_dense_layers; /* the first layers, which have no experts */
     uint32_t expert_period;  /* layer i has experts if i % expert_period is 1; 0: all have */
     uint32_t n_ff_expert;
@@ -186,7 +186,7 @@ typedef struct model_config {
     uint32_t n_index_heads; /* 0: no layer has one */
 
     recurrent_config recurrent; /* all 0: no layer is recurrent */
-    uint32_t halving_period;    /* x is halved after the last layer of every so many; 0: never */
+    uint32_t halving_period;    /* x is halved after the last layer of each period; 0: never */
 
     lora_sizes lora;
 

@@ -124,8 +124,8 @@ static cllm_status read_rwkv(const cllm_gguf *gguf, model_config *config, cllm_e
     return status == CLLM_OK ? complete_rwkv(gguf, config, err) : status;
 }
 
-/* True if the first recurrent layer has a tensor ssm_in. Files of delta nets that have it and files that have attn_qkv
- * and attn_gate instead have the same keys, so only the tensor tells them apart. */
+/* True if the first recurrent layer has a tensor ssm_in. Some files of delta nets have it; others have attn_qkv and
+ * attn_gate instead. Both have the same keys, so only the tensor tells them apart. */
 static bool first_has_ssm_in(const cllm_gguf *gguf, const model_config *config) {
     uint32_t i = 0;
     char name[64];

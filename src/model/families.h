@@ -311,7 +311,7 @@ typedef enum classifier_kind {
     CLASSIFIER_SOFTMAX, /* of the last row: a weighted sum for each score, then softmax */
 } classifier_kind;
 
-/* What sets a family apart. Zero means: as in llama. Some traits are for "a model of so many layers" (or experts, or
+/* What sets a family apart. Zero means: as in llama. Some traits are for "a model of this many layers" (or experts, or
  * positions): files of this family do not say how its models differ, so a number tells them apart. */
 typedef struct model_traits {
     const char *architecture;
@@ -347,7 +347,7 @@ typedef struct model_traits {
     qk_norm_kind qk_norm;
     bool qk_norm_after_rope;      /* else before it */
     bool qk_norm_with_rope;       /* layers without RoPE have no such norms */
-    uint32_t qk_unnormed_experts; /* a model of so many experts has no such norms; 0: all have */
+    uint32_t qk_unnormed_experts; /* a model of this many experts has no such norms; 0: all have */
 
     /* Attention. */
     bool bidirectional;             /* an encoder: tokens see later tokens too, and there is no cache */
@@ -356,27 +356,27 @@ typedef struct model_traits {
     bool gate_per_head;             /* attn_gate gives one gate a head, else one an element */
     bool value_scale_key;           /* a key may scale attention's result */
     float attention_scale;          /* scores are multiplied by it; 0: 1 / sqrt(elements of a query) */
-    uint32_t layers_scaled_by_embd; /* a model of so many layers has 1 / sqrt(n_embd / n_heads) instead */
+    uint32_t layers_scaled_by_embd; /* a model of this many layers has 1 / sqrt(n_embd / n_heads) instead */
     float attention_softcap;        /* default of the key; 0: none */
     bool attention_temperature;     /* the keys of a temperature are read */
-    float temperature_scale;        /* a temperature that has no keys: in layers without RoPE, of position + 1 */
+    float temperature_scale;        /* a temperature without keys: only in layers without RoPE, from position + 1 */
     uint32_t temperature_length;    /* of that temperature */
     bool shares_keys;               /* a key says how many of the last layers use keys and values of earlier layers */
     rope_pairing index_rope;        /* of the indexer's queries and keys */
-    uint32_t index_shared_from;     /* a model of so many positions or more shares choices of positions; 0: none */
+    uint32_t index_shared_from;     /* a model of this many positions or more shares choices of positions; 0: none */
 
     /* Windows: in a windowed layer a token sees only the nearest positions. */
-    uint32_t window_period; /* the last layer of so many has no window; WINDOW_EVERYWHERE: all have; 0: none has */
+    uint32_t window_period; /* the last layer of each period has no window; WINDOW_EVERYWHERE: all have; 0: none has */
     bool full_layer_first;  /* the first layer of a period has no window, instead of the last */
     bool window_chunked;    /* windows do not slide: a token sees its chunk of the text, up to itself */
     uint32_t window;        /* default of the key */
-    uint32_t window_layers; /* only a model of so many layers has windows; 0: any */
+    uint32_t window_layers; /* only a model of this many layers has windows; 0: any */
 
     /* Positions. */
     rope_pairing rope;
     bool rope_key;                  /* a key says whether there is RoPE at all */
-    uint32_t rope_layers;           /* only a model of so many layers has RoPE; 0: any */
-    uint32_t no_rope_period;        /* the last layer of every so many has no RoPE; 0: all have it */
+    uint32_t rope_layers;           /* only a model of this many layers has RoPE; 0: any */
+    uint32_t no_rope_period;        /* the last layer of each period has no RoPE; 0: all have it */
     bool rope_in_windows_only;      /* where some layers have windows, the others have no RoPE */
     bool rope_in_dense_layers;      /* but the first layers, which are dense, have it */
     float windowed_freq_base;       /* default of windowed layers; 0: that of the other layers */
@@ -389,7 +389,7 @@ typedef struct model_traits {
     bool position_embd;             /* positions have embeddings; with alibi_key, if the file has them */
     float alibi_max_bias;           /* ALiBi's constant; 0: no ALiBi */
     bool alibi_key;                 /* a key may set it */
-    uint32_t alibi_layers;          /* only a model of so many layers has ALiBi; 0: any */
+    uint32_t alibi_layers;          /* only a model of this many layers has ALiBi; 0: any */
 
     /* Recurrent layers. */
     recurrent_kind recurrent;
@@ -401,12 +401,12 @@ typedef struct model_traits {
     activation activation;
     bool activation_key;    /* a key may name another */
     bool gate_in_up;        /* ffn_up is gate and up in one tensor, unless the file has ffn_gate */
-    uint32_t sparse_layers; /* the first so many layers keep only the largest twentieth of their gates */
+    uint32_t sparse_layers; /* how many of the first layers keep only the largest twentieth of their gates */
 
     /* Mixtures of experts: which layers are one, and how experts are chosen and weighted. */
     bool experts_by_tensors;        /* a layer is a mixture if the file has a router for it */
-    bool expert_step_key;           /* a key says that the last layer of so many is a mixture */
-    bool expert_period_key;         /* a key says that the second layer of so many is a mixture */
+    bool expert_step_key;           /* a key sets a period: the last layer of each is a mixture */
+    bool expert_period_key;         /* a key sets a period: the second layer of each is a mixture */
     bool expert_keys;               /* keys for gating, groups, dense layers and shared experts are read */
     expert_gating gating;           /* default of the key; 0: GATING_SOFTMAX */
     bool router_reads_layer;        /* the router reads the layer's input, without a norm */

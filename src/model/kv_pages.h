@@ -27,7 +27,7 @@ static inline uint32_t kv_chunks(uint32_t n_positions) {
 }
 
 /* The first position that `position` sees through its window; 0 if `window` is 0. chunked: windows follow one another,
- * and a position sees its own window from the beginning. */
+ * and a position sees only its own window. */
 static inline uint32_t kv_first_seen(uint32_t window, bool chunked, uint32_t position) {
     if (chunked && window > 0) return position / window * window;
     return window > 0 && position >= window ? position - window + 1 : 0;
@@ -56,7 +56,7 @@ typedef struct kv_pages {
     bool chunked;      /* windows follow one another */
     bool drops;        /* tables drop the windowed part of pages that the window has left */
     struct {
-        uint32_t n_pages; /* 0: no layer is of this kind */
+        uint32_t n_pages; /* of KV_WINDOWED: 0 if it has no layers */
         uint32_t n_free;
         uint32_t n_idle; /* cached pages that no table holds, or no window sees */
         uint32_t *free;  /* [n_pages] free numbers: the first n_free */
@@ -82,7 +82,7 @@ typedef struct kv_copies {
 /* The pool of a layer's keys and values. */
 uint32_t kv_pool_of(const layer_config *layer);
 
-/* Pages of a pool, 0 if there is no layer of its kind; UINT64_MAX if there are too many. */
+/* Pages of a pool; of KV_WINDOWED 0 if it has no layers. UINT64_MAX if there are too many. */
 uint64_t kv_pages_count(const model_config *config, const kv_size *size, uint32_t pool);
 
 /* Bytes that the functions below allocate. */

@@ -35,7 +35,7 @@ static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *
                       .value_length = layer->value_length,
                       .index_key_length = keeps ? layer->index_key_length : 0,
                       .offset = layer->bidirectional ? 0 : *end};
-    uint64_t bytes, own_end; /* cannot overflow: a chunk has less than 2^31 * 10 * KV_CHUNK bytes */
+    uint64_t bytes, own_end; /* kv_chunk_bytes cannot overflow: it is less than 2^31 * 10 * KV_CHUNK */
     if (!checked_mul(out->n_kv_heads, kv_chunk_bytes(type, out->key_length, out->value_length), &bytes) ||
         !checked_add(bytes, kv_chunk_bytes(type, out->index_key_length, 0), &bytes) ||
         !checked_add(out->offset, bytes, &own_end))

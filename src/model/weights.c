@@ -462,7 +462,7 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
                                      : bind_norm(b, layer, name, rows, columns, weight, bias);
         break;
     case TENSOR_LINEAR:
-        /* then the router's .scale is the weights of its norm */
+        /* if the router has a norm, its .scale is the weights of that norm */
         if (tensor == LAYER_ffn_gate_inp && c->traits->experts & TENSOR_BIT(ffn_gate_inp_norm))
             *(linear *)field = bind_unscaled(b, layer, name, count, rows, columns, weight, bias);
         else

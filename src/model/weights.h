@@ -1,5 +1,5 @@
 /* The model's tensors: found by name and checked once; from then on they are typed fields. Before this: config.h. After
- * it: the forward pass in src/cpu, which uses these fields and no names.
+ * it: both forward passes, which use these fields and no names.
  *
  * Matrices stay in the mapped file (the option `repack` copies them later). Small vectors (norms, biases) are copied,
  * which aligns them. */

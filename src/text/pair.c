@@ -1,4 +1,4 @@
-/* cllm_tokenizer_encode_pair: two texts in one, for models that rank documents. Both are untrusted: no special token is
+/* cllm_tokenizer_encode_pair: two texts in one, for models that rank documents. Both are untrusted: no control token is
  * found in them. Before it: the caller's texts. After it: cllm_eval.
  *
  *   WordPiece   [CLS] query [SEP] document [SEP]

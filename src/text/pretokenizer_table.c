@@ -13,7 +13,7 @@
 #define NUMBER      (CHAR_DIGIT | CHAR_NUMERAL)               /* \p{N} */
 #define PUNCTUATION (CHAR_CONNECTOR | CHAR_PUNCTUATION)       /* \p{P} */
 
-/* Inside some words capitals follow small letters; a character without case counts as both. */
+/* Some patterns cut a word where a capital follows a small letter. A character without case counts as both. */
 #define CAPITAL (CHAR_UPPER | CHAR_CASELESS | CHAR_MARK) /* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] */
 #define SMALL   (CHAR_LOWER | CHAR_CASELESS | CHAR_MARK) /* [\p{Ll}\p{Lm}\p{Lo}\p{M}] */
 
@@ -75,7 +75,7 @@ static const char_range not_bloom_punctuation[] = {
     {0x40, 0x7B},     {0x7D, 0x60B},    {0x60D, 0x6D3},     {0x6D5, 0x963}, {0x965, 0x2025},
     {0x2027, 0x3000}, {0x3003, 0xFF0B}, {0xFF0D, 0x10FFFF}, {0, 0}};
 
-/* Scripts without spaces between words: Thai, Lao, Myanmar, Hangul, Khmer, kana and Han. */
+/* Asian scripts, most of them without spaces between words: Thai, Lao, Myanmar, Hangul, Khmer, kana and Han. */
 static const char_range afmoe_asian[] = {{0xE40, 0xEFF},   {0x1000, 0x109F},
                                          {0x1100, 0x11FF}, {0x1780, 0x17FF},
                                          {0x2F00, 0x2FDF}, {0x3040, 0x30FF},
@@ -153,7 +153,7 @@ static const split_rule default_punctuation[] = {
 static const split_rule three_digits[] = {{.kind = RUN, .body = INSIDE(ascii_digits), .least = 3, .most = 3},
                                           {.kind = RULES_END}};
 
-/* cl100k with [\p{L}\p{M}]+ for \p{L}+ and [^\s\p{L}\p{M}\p{N}]+ for [^\s\p{L}\p{N}]+ */
+/* cl100k_digits with [\p{L}\p{M}]+ for \p{L}+ and [^\s\p{L}\p{M}\p{N}]+ for [^\s\p{L}\p{N}]+ */
 static const split_rule qwen35[] = {
     ANY_CONTRACTION,
     {.kind = RUN, .prefix = LETTER_NEIGHBOUR, .body = ONE_OF(LETTER | CHAR_MARK)},
@@ -247,7 +247,7 @@ static const split_rule threes[] = {{.kind = RUN_OF_THREES, .body = ONE_OF(NUMBE
 static const split_rule before_threes[] = {{.kind = BEFORE_THREES, .body = ONE_OF(CHAR_DIGIT)}, {.kind = RULES_END}};
 static const split_rule afmoe_asian_words[] = {{.kind = RUN, .body = INSIDE(afmoe_asian)}, {.kind = RULES_END}};
 
-/* [^(\s|.,!?…。，、।۔،)]+ with a space before */
+/* ` ?[^(\s|.,!?…。，、।۔،)]+` */
 static const split_rule bloom[] = {SPACED({.ranges = not_bloom_punctuation, .none = CHAR_WHITE}), {.kind = RULES_END}};
 
 /* cl100k_digits without [\r\n]* after signs */

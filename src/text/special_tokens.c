@@ -182,8 +182,8 @@ static bool same_spelling(const special_token *a, const special_token *b) {
            memcmp(a->spelling.data, b->spelling.data, a->spelling.length) == 0;
 }
 
-/* True if a user-defined token is ordinary text, such as a run of spaces. Vocabularies also call marks user-defined
- * that control the model; these have brackets or bars. */
+/* True if a user-defined token is ordinary text, such as a run of spaces. Marks that control the model may be
+ * user-defined too; they have brackets or bars. */
 static bool is_text(const vocabulary_token *token) {
     if (token->type != TOKEN_USER_DEFINED) return false;
     for (size_t i = 0; i < token->text.length; i++)

@@ -12,7 +12,7 @@
  *
  * Files do not spell tokens as the bytes that they stand for: SentencePiece writes U+2581 for a space, byte-level BPE a
  * letter for each byte, and RWKV what Python prints for bytes. The spellings are translated once, when the vocabulary
- * is loaded. So texts are looked up as they are, and to decode a token only its bytes are returned. */
+ * is loaded. So texts are looked up as they are, and decoding a token only returns its bytes. */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 

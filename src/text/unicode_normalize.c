@@ -1,6 +1,6 @@
 /* Implements unicode_normalize.h: canonical composition. Most text is composed already. So unicode_compose searches
- * quickly for characters that may not be composed, and works only on their segments. A segment begins with a character
- * that never changes what is before it (its traits are 0), and includes the following characters that may. The
+ * quickly for characters that are perhaps not composed, and works only on their segments. A segment begins with a
+ * character that never changes what is before it (its traits are 0), and ends before the next such character. The
  * characters of a segment are decomposed, their marks sorted by class, and composed again (UAX 15, section 1.3; Hangul
  * syllables by arithmetic, as in section 3.12 of the Unicode standard). */
 #include "text/unicode_normalize.h"
@@ -157,8 +157,8 @@ static uint32_t composite_of(uint32_t first, uint32_t second) {
     return found ? unicode_pairs[*found].composite : 0;
 }
 
-/* Join each character to the last one of class 0, unless a character of the same class or of class 0 is between
- * them. */
+/* Join each character to the last one of class 0, unless a character between them has class 0, or the same or a higher
+ * class. */
 static void compose_marks(segment *s) {
     size_t kept = 0, starter = SIZE_MAX;
     for (size_t i = 0; i < s->count; i++) {

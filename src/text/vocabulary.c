@@ -181,8 +181,8 @@ static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cl
     return status;
 }
 
-/* Load how two texts are joined: a template, or a token between them. WordPiece has none, because its [SEP] ends the
- * first text. */
+/* Load how two texts are joined: a template, or a token between them. WordPiece needs no such token, because its [SEP]
+ * ends the first text. */
 static cllm_status load_pair(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     bool adds = t->pre && (t->pre->flags & PRE_ADDS_SEPARATOR);
     const cllm_value *id = cllm_gguf_find(gguf, SEPARATOR_KEY);
@@ -195,7 +195,7 @@ static cllm_status load_pair(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
     return status;
 }
 
-/* Load whether capitals and accents make a difference. Without the second key, accents are kept if capitals are. */
+/* Load whether capitals and accents make a difference. Without strip_accents, accents are kept if capitals are. */
 static cllm_status load_word_rules(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     bool lowercase = true;
     cllm_status status = gguf_get_bool(gguf, "tokenizer.ggml.normalizer.lowercase", GGUF_OPTIONAL, &lowercase, err);
