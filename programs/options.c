@@ -59,7 +59,7 @@ typedef struct option_row {
     bool lower_is_out;
     bool or_minus_one;    /* of a WHOLE: -1 is allowed too, and stands for UINT64_MAX */
     const char *initial;  /* the default as a user would write it, or NULL: the field is 0 */
-    const char *computed; /* what the default then stands for, in words, or NULL */
+    const char *computed; /* if `initial` is NULL: the default in words, or NULL */
     const char *help;
 } option_row;
 

@@ -209,7 +209,7 @@ void answer_events(exchange *x, request *r) {
     pthread_mutex_unlock(&x->lock);
 }
 
-/* r->exchange is set before the request is submitted, because after that it may end at any moment. The connection
+/* r->exchange is set before the request is submitted: once submitted, the request may end at any moment. The connection
  * sleeps until the worker is done. */
 void answer_request(exchange *x, request *r) {
     failure f = {0};
@@ -908,7 +908,7 @@ static int listen_by_name(const char *host, bool may_lack) {
             status = usage_error("--host %s: other machines can reach this address; give an --api-key, or --no-auth to "
                                  "accept every request",
                                  host);
-        else if (may_lack) { /* without an error if there is no IPv6, or if a port that we did not ask for is taken */
+        else if (may_lack) { /* skip it if there is no IPv6, or if the system chose the port and it is taken */
             const int probe = socket(at->ai_family, SOCK_STREAM, 0);
             const bool is_free = probe >= 0 && bind(probe, at->ai_addr, at->ai_addrlen) == 0;
             const bool is_taken = probe >= 0 && !is_free && errno == EADDRINUSE;

@@ -520,7 +520,7 @@ static const answer_form completion_form = {.stream_type = "text/event-stream",
                                             .wait = openai_wait,
                                             .whole = completion_whole};
 
-/* Texts that end before the suffix: gaps to fill in. */
+/* Each prompt is the text before a gap, and the suffix is the text after it. The model fills the gap. */
 static bool add_gaps(request *r, const json_t *prompts, cllm_string suffix, failure *f) {
     const size_t n = json_is_array(prompts) ? json_array_size(prompts) : 1;
     if (echoes(r)) return refuse(f, 400, "suffix", "suffix: cannot be used together with echo");
