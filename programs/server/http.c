@@ -110,7 +110,7 @@ void exchange_drop(exchange *x) {
     give_up(x);
 }
 
-/* Suspend the connection until it is woken, unless there is nothing to wait for. */
+/* Suspend the connection until it is woken, unless the client is gone. */
 static void suspend(exchange *x) {
     pthread_mutex_lock(&x->lock);
     if (x->stage != EXCHANGE_GONE) {
