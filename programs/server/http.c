@@ -492,8 +492,9 @@ static bool refuse_body(failure *f) {
     return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
 }
 
-/* True for a request from another site's page. A browser sends such a page's form without asking first, and only hides
- * the answer. So these requests are refused if no key is needed. */
+/* True for a request other than GET and HEAD from a page of another site, if no key is needed and --cors does not list
+ * the site. Such requests are refused: a browser sends a page's form without asking first, and only hides the
+ * answer. */
 static bool is_of_foreign_page(const exchange *x) {
     const char *origin = exchange_header(x, "Origin"), *site = exchange_header(x, "Sec-Fetch-Site");
     const char *host = exchange_header(x, "Host"), *scheme_end = origin ? strstr(origin, "://") : NULL;

@@ -625,7 +625,7 @@ static bool collect_names(schema_compiler *c, const shape *s, names *all) {
     return done;
 }
 
-/* Find the language of an object's names (propertyNames). It must be a single one. */
+/* Find the language of an object's names (propertyNames). Each such schema must have a single shape. */
 static bool names_language(schema_compiler *c, const shape *s, language *l) {
     for (const fact *f = s->facts; f; f = f->next) {
         const demand demands[] = {{.kind = DEMAND_SCHEMA, .value = f->value},
