@@ -399,8 +399,8 @@ static bool add_prompts(request *r, const json_t *value, const char *name, failu
     return true;
 }
 
-/* Add tokens after `previous` to the lists tokens, token_logprobs, top_logprobs and text_offset. first_is_null: the first
- * token has no probabilities. */
+/* Add tokens after `previous` to the lists tokens, token_logprobs, top_logprobs and text_offset. first_is_null: the
+ * first token has no probabilities. */
 static void add_legacy_logprobs(const request *r, json_t *lists[4], size_t *offset, const int32_t *tokens,
                                 const cllm_logprob *logprobs, size_t n, int32_t previous, bool first_is_null) {
     const size_t row = 1 + r->n_logprobs;
