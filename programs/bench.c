@@ -30,7 +30,7 @@ typedef struct bencher {
     bench_results results;
 } bencher;
 
-/* ------------------------------------------------------------------------------------------ what it costs */
+/* -------------------------------------------------------------------------- counting operations and bytes */
 
 /* Multiply-accumulates of the layers for a token. Two matrices are left out: rows of the embedding table are only
  * looked up, and a prompt needs the output matrix only for its last token. */

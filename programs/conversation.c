@@ -153,7 +153,7 @@ static void note_left_out(const conversation *c, size_t n_before) {
 
 /* ------------------------------------------------------------------------------------------------- prompt */
 
-/* Render the conversation that the model sees. asks: end where the model continues. parts: out, owned. */
+/* Render the conversation that the model sees. asks: end with the beginning of an answer. parts: out, owned. */
 static int render_messages(const conversation *c, bool asks, cllm_part **parts, size_t *n_parts) {
     const options *o = c->run->o;
     json_t *object = json_object();

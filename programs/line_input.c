@@ -119,7 +119,7 @@ static int read_byte(EditLine *edit, char *byte) {
     }
 }
 
-/* Read one character of UTF-8. A byte that is not part of one gives the replacement character. */
+/* Read one character of UTF-8. A byte that is not part of one gives a question mark. */
 static int read_character(EditLine *edit, wchar_t *character) {
     mbstate_t state = {0};
     for (;;) {

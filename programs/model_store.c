@@ -58,7 +58,7 @@ static path_text hf_cache_folder(void) {
 
 /* ------------------------------------------------------------------------------------------------ names */
 
-/* Copy a word of letters, digits and some other characters. It must not begin with a dot. */
+/* Copy a word of letters, digits and some other characters. It must not begin with a dot or a dash. */
 static bool copy_word(char *to, size_t size, const char *from, size_t length, const char *others) {
     if (length == 0 || length >= size || *from == '.' || *from == '-') return false;
     for (size_t i = 0; i < length; i++)
@@ -464,7 +464,7 @@ static void take_manifest(void *user, const char *path, uint64_t size) {
     each->take(each->user, &model);
 }
 
-/* The only model of a repository; if there is a second one, `count` is 2. */
+/* The first model found in a repository. It is the only one if `count` is 1. */
 typedef struct only_model {
     stored_model model;
     size_t count;

@@ -65,7 +65,7 @@ typedef struct tag_text {
     char text[64];
 } tag_text;
 tag_text tag_of(const char *path);                   /* the quantization in a file's name, or "" */
-bool tag_matches(const char *path, const char *tag); /* true if it is a whole part of the path, in any case */
+bool tag_matches(const char *path, const char *tag); /* true if the path has it as whole parts, in any letter case */
 bool is_first_file(const char *path);                /* of a model: not a later shard, not a companion file */
 
 /* The path of a shard, from the path of the first one; "" if there is none. */

@@ -59,7 +59,7 @@ typedef struct option_row {
     bool lower_is_out;
     bool or_minus_one;    /* of a WHOLE: -1 is allowed too, and stands for UINT64_MAX */
     const char *initial;  /* the default as a user would write it, or NULL: the field is 0 */
-    const char *computed; /* what the default then stands for, in words, or NULL */
+    const char *computed; /* if `initial` is NULL: the default in words, or NULL */
     const char *help;
 } option_row;
 
@@ -438,7 +438,7 @@ typedef struct value_text {
     char text[96];
 } value_text;
 
-/* What a row takes: its value's name, or the choices, between bars; "" of a flag. */
+/* What a row takes: its value's name, or the choices, between bars; "" for a flag. */
 static value_text value_of(const option_row *row) {
     value_text value = {""};
     if (row->value) snprintf(value.text, sizeof value.text, "%s", row->value);
@@ -646,7 +646,8 @@ static int add_breaker(const char *text, options *o) {
     return 0;
 }
 
-/* What --pre and the --rope options stand for. Only the file knows the architecture that its keys begin with. */
+/* Add the overrides that --pre and the --rope options stand for. A key that begins with a dot is completed later: the
+ * architecture comes before the dot, and only the file knows that. */
 static int add_named_overrides(options *o) {
     const bool unscaled = o->rope_scaling && strcmp(o->rope_scaling, "none") == 0;
     if (unscaled && o->rope_scale > 0)
@@ -739,7 +740,8 @@ static int refuse_long_letters(const char *word) {
     return 0;
 }
 
-/* The number of letters to add, drop or replace that makes one text of the other, at most `most` + 1. */
+/* The number of letters to add, drop or replace that makes one text of the other. If it is more than `most`, the result
+ * is some number above `most`. */
 static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b, size_t most) {
     while (n_a > 0 && n_b > 0 && *a == *b) a++, b++, n_a--, n_b--;
     if (n_a == 0 || n_b == 0) return n_a + n_b;

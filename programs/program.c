@@ -372,7 +372,7 @@ static void remark_scaling(const run *r) {
     note(r->o, "--rope-scaling %s has no effect without a factor: give --rope-scale", scaling);
 }
 
-/* True if a GPU computes. */
+/* True if the options ask for a GPU; with auto there may be none. */
 static bool names_gpu(const options *o) { return strcmp(o->device, "cpu") != 0 && o->gpu_layers != 0; }
 
 static int check_flags(const options *o) {

@@ -83,7 +83,7 @@ int tokenize(const options *o) {
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------- and back */
+/* ------------------------------------------------------------------------------------------- ids to text */
 
 /* Read the ids from the arguments, or else from standard input. */
 static int read_ids(const options *o, id_list *list) {

@@ -373,7 +373,8 @@ bool ask_one_vector(const request *r, failure *f) {
 
 /* ------------------------------------------------------------------------------------------------- chat */
 
-/* The client's variables, except those that the vocabulary spells: these would count as the template's own text. */
+/* The client's variables. `messages` and `tools` are left out, because they are fields of the request. Those that the
+ * vocabulary spells are left out, because they would count as the template's own text. */
 static json_t *client_variables(const json_t *kwargs) {
     static const char *const reserved[] = {"bos_token", "eos_token",  "unk_token", "sep_token", "pad_token",
                                            "cls_token", "mask_token", "messages",  "tools"};

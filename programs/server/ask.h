@@ -51,7 +51,7 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
 /* Check the lengths, and make the choices. */
 bool ask_end(request *r, failure *f);
 
-const char *finish_reason(finish reason); /* OpenAI's: "stop", "length", "tool_calls"; NULL for FINISH_NONE */
+const char *finish_reason(finish reason); /* OpenAI's: "stop", "length", "tool_calls"; NULL: none, or failed */
 
 /* The text that a token adds after another one (-1: at the start). */
 cllm_string token_text(const request *r, int32_t previous, int32_t token);

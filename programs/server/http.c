@@ -110,7 +110,7 @@ void exchange_drop(exchange *x) {
     give_up(x);
 }
 
-/* Suspend the connection until it is woken, unless there is nothing to wait for. */
+/* Suspend the connection until it is woken, unless the client is gone. */
 static void suspend(exchange *x) {
     pthread_mutex_lock(&x->lock);
     if (x->stage != EXCHANGE_GONE) {
@@ -209,7 +209,7 @@ void answer_events(exchange *x, request *r) {
     pthread_mutex_unlock(&x->lock);
 }
 
-/* r->exchange is set before the request is submitted, because after that it may end at any moment. The connection
+/* r->exchange is set before the request is submitted: once submitted, the request may end at any moment. The connection
  * sleeps until the worker is done. */
 void answer_request(exchange *x, request *r) {
     failure f = {0};
@@ -492,8 +492,9 @@ static bool refuse_body(failure *f) {
     return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
 }
 
-/* True for a request from another site's page. A browser sends such a page's form without asking first, and only hides
- * the answer. So these requests are refused if no key is needed. */
+/* True for a request other than GET and HEAD from a page of another site, if no key is needed and --cors does not list
+ * the site. Such requests are refused: a browser sends a page's form without asking first, and only hides the
+ * answer. */
 static bool is_of_foreign_page(const exchange *x) {
     const char *origin = exchange_header(x, "Origin"), *site = exchange_header(x, "Sec-Fetch-Site");
     const char *host = exchange_header(x, "Host"), *scheme_end = origin ? strstr(origin, "://") : NULL;
@@ -908,7 +909,7 @@ static int listen_by_name(const char *host, bool may_lack) {
             status = usage_error("--host %s: other machines can reach this address; give an --api-key, or --no-auth to "
                                  "accept every request",
                                  host);
-        else if (may_lack) { /* without an error if there is no IPv6, or if a port that we did not ask for is taken */
+        else if (may_lack) { /* skip it if there is no IPv6, or if the system chose the port and it is taken */
             const int probe = socket(at->ai_family, SOCK_STREAM, 0);
             const bool is_free = probe >= 0 && bind(probe, at->ai_addr, at->ai_addrlen) == 0;
             const bool is_taken = probe >= 0 && !is_free && errno == EADDRINUSE;

@@ -83,7 +83,8 @@ void models_unload_idle(void);
 void model_keep(served_model *m, double seconds); /* how long to keep it after its last use; negative: forever */
 double model_expires(served_model *m);            /* when it will be unloaded, on the clock of now(); negative: never */
 
-/* The positions that one request can use. If the model is not loaded, its file tells; 0: the file cannot be read. */
+/* The positions that one request can use. If the model is not loaded, they are computed from its file; 0: the file
+ * cannot be read. */
 uint32_t model_n_ctx(served_model *m);
 
 /* True if a larger --ctx gives a request more positions than n_ctx. The model is loaded. */

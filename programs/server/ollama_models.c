@@ -186,7 +186,7 @@ static json_t *details_of(const cllm_gguf *gguf) {
     return o;
 }
 
-/* An identifier of a file's contents. It is not a SHA-256, which would have to read every byte. */
+/* An identifier made from the file's path, size and time. A SHA-256 of its contents would have to read every byte. */
 static void make_digest(known *k) {
     for (unsigned i = 0; i < 4; i++) {
         uint64_t x = 0xCBF29CE484222325u + i;
@@ -246,7 +246,7 @@ static json_t *tagged_name(const served_model *m) {
     return json_text(name.text, strlen(name.text));
 }
 
-/* Describe a model for the lists, with more than its size if it is loaded. NULL: its file cannot be read. */
+/* Describe a model for the lists. NULL: its file cannot be read. */
 static json_t *describe(const served_model *m) {
     failure f;
     pthread_mutex_lock(&all.lock);

@@ -399,7 +399,8 @@ static bool add_prompts(request *r, const json_t *value, const char *name, failu
     return true;
 }
 
-/* {tokens, token_logprobs, top_logprobs, text_offset} of tokens after `previous`. more: an earlier object to extend. */
+/* Add tokens after `previous` to the lists tokens, token_logprobs, top_logprobs and text_offset. first_is_null: the
+ * first token has no probabilities. */
 static void add_legacy_logprobs(const request *r, json_t *lists[4], size_t *offset, const int32_t *tokens,
                                 const cllm_logprob *logprobs, size_t n, int32_t previous, bool first_is_null) {
     const size_t row = 1 + r->n_logprobs;
@@ -520,7 +521,7 @@ static const answer_form completion_form = {.stream_type = "text/event-stream",
                                             .wait = openai_wait,
                                             .whole = completion_whole};
 
-/* Texts that end before the suffix: gaps to fill in. */
+/* Each prompt is the text before a gap, and the suffix is the text after it. The model fills the gap. */
 static bool add_gaps(request *r, const json_t *prompts, cllm_string suffix, failure *f) {
     const size_t n = json_is_array(prompts) ? json_array_size(prompts) : 1;
     if (echoes(r)) return refuse(f, 400, "suffix", "suffix: cannot be used together with echo");

@@ -72,7 +72,7 @@ static bool add_pairs(request *r, const json_t *query, const char *name, const j
             return refuse(f, 400, name, "%s[%zu]: %s", name, i, err.message);
         if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
         const uint32_t n_ctx = r->model->n_ctx;
-        if (count > n_ctx) /* now, before there are thousands */
+        if (count > n_ctx) /* now, before thousands of documents are encoded */
             return refuse_length(f, count, n_ctx, model_may_grow(r->model, n_ctx));
     }
     return true;

@@ -412,7 +412,7 @@ static bool read_call(cllm_answer *a) {
         if (call.state == READ_PARTIAL) a->at = a->held.length;
     }
     begin_stretch(a, IN_CONTENT, (cllm_string){"", 0}, true);
-    a->drops_space = true; /* the reader of the call has skipped only as much of it as had arrived */
+    a->drops_space = true; /* more white space may come: the reader of the call has skipped only what was there */
     return true;
 }
 
@@ -522,7 +522,7 @@ bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, s
            memcmp(written.data + written.length - mark.length, mark.data, mark.length) == 0;
 }
 
-/* Set the state in which the answer begins: the template's text at the end of the prompt tells it. */
+/* Set the state in which the answer begins, which the template's text at the end of the prompt shows. */
 static void begin_answer(cllm_answer *a, const cllm_part *prompt, size_t n_parts) {
     const answer_format *o = a->format;
     char tail[PROMPT_TAIL];

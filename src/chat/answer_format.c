@@ -325,7 +325,7 @@ static void find_content(finder *f) {
     o->ends = space_before(after);
 }
 
-/* Find the marks that end the answer. What is between content and the end of a turn was found together with calls. */
+/* Find the marks that end the answer. They come after the end mark of content, if find_lead has found one. */
 static void find_turn_end(finder *f) {
     answer_format *o = f->format;
     cllm_string end = rest(f->answer, 0);
@@ -393,7 +393,7 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
            before.data[before.length - 1 - n] == between.data[between.length - 1 - n])
         n++;
     while (n > 0 && before.data[before.length - n] != '<') n--;
-    for (size_t i = n; i-- > 1;) /* one mark, the last one */
+    for (size_t i = n; i-- > 1;) /* if there are several marks, keep only the last one */
         if (before.data[before.length - i - 1] == '>' && before.data[before.length - i] == '<') n = i;
     if (n == 0) return nowhere;
     o->form = CALLS_KEYS;
@@ -453,7 +453,7 @@ static cllm_string before_object(answer_format *o, cllm_string lead) {
     return o->in_list ? cut(lead, 0, lead.length - 1) : lead;
 }
 
-/* Tell the marks around each call from those around all calls. between: the text between two calls. */
+/* Distinguish the marks around each call from those around all calls. between: the text between two calls. */
 static void find_repeated(answer_format *o, cllm_string between) {
     o->n_outer = o->open.count;
     while (!o->in_list && o->n_outer > 0 && find(between, 0, o->open.items[o->n_outer - 1]) != nowhere) o->n_outer--;

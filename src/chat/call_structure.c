@@ -581,8 +581,8 @@ static void put_calls(writer *w, bool opened) {
 
 /* -------------------------------------------------------------------------------------------------- answers */
 
-/* gpt-oss: up to 3 messages of reasoning or comment, then the one whose header names the function, which ends the
- * answer. */
+/* gpt-oss: up to 3 messages of reasoning or comment, then the message that ends the answer. Its header names a
+ * function. If no call is required, it may be a text for the user instead. */
 static void put_messages(writer *w) {
     static const char *const marks[] = {"<|end|>", "<|start|>", "<|channel|>", "<|message|>", "<|call|>", "<|return|>"};
     static const char *const types[] = {"", " <|constrain|>json", "<|constrain|>json", " json", " code"};

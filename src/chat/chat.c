@@ -12,7 +12,7 @@
 
 #define OWN_KEY "tokenizer.chat_template"
 
-/* ------------------------------------------------------------------------------------------------ making one */
+/* --------------------------------------------------------------------------------------------- making a chat */
 
 /* A text in the file's metadata, or NULL. */
 static const cllm_string *find_text(const cllm_gguf *gguf, const char *key) {
@@ -237,7 +237,7 @@ static cllm_status cut_at_mark(cllm_part *parts, size_t *n_parts, cllm_error *er
                      "the template does not render the last message, so it cannot be continued");
 }
 
-/* ------------------------------------------------------------------------------------------------ the whole */
+/* ----------------------------------------------------------------------------------------- cllm_chat_render */
 
 /* Copy parts and their texts into one block of memory. */
 static cllm_part *copy_parts(const cllm_part *parts, size_t n_parts) {

@@ -302,7 +302,7 @@ static jinja_value method_join(METHOD) {
     return jinja_built(&b);
 }
 
-/* ------------------------------------------------------------------------------------------- case and looks */
+/* ------------------------------------------------------------------------------------- case, tests, padding */
 
 static jinja_value method_lower(METHOD) { return (void)args, jinja_change_case(r, self.string, JINJA_LOWER); }
 static jinja_value method_upper(METHOD) { return (void)args, jinja_change_case(r, self.string, JINJA_UPPER); }

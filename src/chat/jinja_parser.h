@@ -13,7 +13,7 @@ typedef enum jinja_node_kind {
     NODE_LIST,      /* a: items */
     NODE_TUPLE,     /* a: items */
     NODE_DICT,      /* a: items, each a NODE_PAIR */
-    NODE_PAIR,      /* a: b */
+    NODE_PAIR,      /* the key a and its value b */
     NODE_ATTRIBUTE, /* a.value */
     NODE_ITEM,      /* a[b] */
     NODE_SLICE,     /* a[b:c:d], each of these may be NULL */

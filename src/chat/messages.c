@@ -2,7 +2,8 @@
  *
  * First their form is adapted, as probes of the template showed it: content is a text or a list of parts, arguments are
  * an object or a text. Only if the template still refuses the messages, they are changed: one system message at the
- * beginning, call ids of nine characters, neighbours of one role joined into one message. */
+ * beginning, call ids of nine characters, neighbours of one role joined into one message, empty texts for missing
+ * content, and at last the system message in the first user message. */
 #include "chat/messages.h"
 
 #include "base/error.h"

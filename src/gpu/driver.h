@@ -77,7 +77,7 @@ extern const gpu_driver *const gpu_drivers[];
 #define GPU_DRIVER(name) extern const gpu_driver gpu_driver_##name;
 GPU_APIS(GPU_DRIVER)
 
-/* True if it is one of cllm_device_names. */
+/* True if the name is one of cllm_device_names. */
 bool gpu_is_device(const char *name);
 
 #endif

@@ -21,7 +21,7 @@ typedef struct gpu {
 cllm_status gpu_open(const char *name, uint32_t index, gpu *out, cllm_error *err);
 void gpu_close(gpu *g); /* leaves it empty; it may be empty already */
 
-/* The first trait of the model that the GPU's kernels do not support, in words; NULL: it can run there. */
+/* The first trait of the model that the GPU's kernels do not support, in words; NULL: they support all of it. */
 const char *forward_gpu_lacks(const model_config *config, const model_weights *weights);
 
 #define GPU_MOST_BATCH 2048 /* more tokens at once are not faster, and their groups could be too many for a launch */

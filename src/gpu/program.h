@@ -26,7 +26,7 @@ typedef enum matrix_kernel { MATRIX_MULTIPLY, MATRIX_TILE, MATRIX_EMBED } matrix
 /* A kernel of products.gpu. */
 typedef struct kernel_variant {
     matrix_kernel kind;
-    quant_type types[3]; /* each once, numbered as in the kernel */
+    quant_type types[3]; /* each type once: TYPE_0, TYPE_1, TYPE_2 in the kernel */
     uint32_t n_types;
     bool normed;       /* for MULTIPLY */
     uint32_t n_tokens; /* for MULTIPLY: how many it processes at a time */

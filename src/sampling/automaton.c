@@ -37,8 +37,8 @@ typedef struct frame {
     uint32_t hash_next;
 } frame;
 
-/* The members that a collection has so far, in words. The first word is their number, as far as it matters. In the
- * other words, bit i is set if member i is there. A set without words is empty. */
+/* The members that a collection has so far, in words. The first word is their number; it stops growing when higher
+ * counts make no difference. In the other words, bit i is set if member i is there. A set without words is empty. */
 typedef struct member_set {
     uint32_t first, n_words; /* in automaton.words */
     uint32_t hash_next;
@@ -433,7 +433,7 @@ static uint32_t end_set(automaton *a) {
     return add_state(a, bucket);
 }
 
-/* -------------------------------------------------------------------------------------------------- the outside */
+/* ------------------------------------------------------------------------------------- functions of automaton.h */
 
 uint32_t automaton_begin(automaton *a) {
     if (a->begin == UNKNOWN) {

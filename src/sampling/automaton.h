@@ -39,7 +39,7 @@ typedef struct held_state {
 automaton *automaton_create(const network *n);
 void automaton_destroy(automaton *a);
 
-void automaton_hold(automaton *a, held_state *held); /* begins at the start of the grammar */
+void automaton_hold(automaton *a, held_state *held); /* held begins at the start of the grammar */
 void automaton_release(automaton *a, held_state *held);
 
 /* The state after a byte. It is DEAD_STATE also if memory runs out, or if there are too many places; then

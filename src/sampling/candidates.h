@@ -1,4 +1,4 @@
-/* The tokens that may still be drawn. They stay in the order of the vocabulary, and sums run in that order, so that a
+/* The tokens that may still be drawn. They stay in the order of the vocabulary. So sums have a fixed order, and a
  * seed gives the same text everywhere. They are never sorted: a heap gives the likeliest ones, as many as a step needs.
  * Before this: logits.h, which collects them. After it: the steps (filters.h, penalties.h) and the draw (sampler.c). */
 #ifndef SAMPLING_CANDIDATES_H

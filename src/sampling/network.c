@@ -137,14 +137,14 @@ static void add_between(network *n, uint32_t from, const char *low, const char *
         return;
     }
     char bound[4];
-    if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* the first value of this byte, with some tails */
+    if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* the byte's first value, with its own tails */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, first == last ? high + at + 1 : most, rest);
         network_add_symbols(n, from, first, first, node);
         add_between(n, node, low, bound, at + 1, length, to, tails);
         if (first++ == last) return;
     }
-    if (memcmp(high + at + 1, most, rest) != 0) { /* the last value of this byte, with some tails */
+    if (memcmp(high + at + 1, most, rest) != 0) { /* the byte's last value, with its own tails */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, least, rest);
         network_add_symbols(n, from, last, last, node);
@@ -204,7 +204,7 @@ typedef struct finishing {
     uint32_t *first, *next;  /* [n_nodes], [2 * n_edges]: for each node, the edges that wait for it to be marked */
     uint32_t *waiting;       /* [n_nodes] nodes to look at */
     bool *live;              /* [n_nodes]: the rule can be finished from here */
-    bool *blocked;           /* [n_nodes]: it cannot: the collection that begins here is impossible */
+    bool *blocked;           /* [n_nodes]: the collection that begins here is impossible */
     bool *nullable;          /* [n_rules]: it may be empty */
     uint8_t *seen;           /* [n_rules]: 1 while it is on the path, 2 when all its calls were followed */
     uint32_t *left, *n_left; /* [n_edges], [n_rules + 1]: rule i may call left[n_left[i] .. n_left[i + 1] - 1] first */

@@ -25,7 +25,7 @@ typedef enum edge_kind {
     EDGE_COLLECT,  /* a call of a rule that builds a collection, then the target. The others are in that rule: */
     EDGE_MAY_ADD,  /* empty; only if `member` may be added */
     EDGE_ADD,      /* empty; adds `member` to the collection */
-    EDGE_MORE,     /* empty; only if any member may be added */
+    EDGE_MORE,     /* empty; only if at least one member may be added */
     EDGE_COMPLETE, /* empty; only if nothing more is needed */
 } edge_kind;
 
@@ -40,7 +40,7 @@ typedef struct edge {
 } edge;
 
 /* A collection has members that come one by one, in any order: the properties of an object, or the items of an array.
- * Some members have a number, and can be added once. Of the others (OTHER_MEMBER) only how many there are is known. */
+ * Some members have a number, and can be added once. The others (OTHER_MEMBER) are only counted. */
 #define OTHER_MEMBER UINT32_MAX
 #define REPEATABLE   0x80000000u /* a flag of a member that may be added again */
 

@@ -251,7 +251,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
     }
 }
 
-/* --------------------------------------------------------------------------------------------------- what is asked */
+/* -------------------------------------------------------------------------------------------------------- automata */
 
 cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cllm_error *err) {
     static const char *const forms[] = {

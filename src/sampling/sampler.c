@@ -4,9 +4,9 @@
  *
  * The steps are in filters.c and penalties.c; logits.c reads the logits. This file has the chain, the ways to draw, and
  * the state between tokens. A seed gives the same text on every machine that has the same expf: all arithmetic is
- * float, and sums run in the order of the vocabulary (top-p's runs by falling probability). Sources: xorshift64
- * (Marsaglia 2003), splitmix64 (Steele, Lea and Flood 2014), mirostat (Basu et al. 2021), adaptive-p (MrJackSpade,
- * llama.cpp#17927). */
+ * float, and each sum has a fixed order. This is the order of the vocabulary, or the order in which a step such as
+ * top-p ranks the candidates. Sources: xorshift64 (Marsaglia 2003), splitmix64 (Steele, Lea and Flood 2014), mirostat
+ * (Basu et al. 2021), adaptive-p (MrJackSpade, llama.cpp#17927). */
 #include "sampling/sampler.h"
 
 #include "base/arena.h"

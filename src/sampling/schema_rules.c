@@ -253,8 +253,8 @@ static bool add_tightest(schema_compiler *c, const shape *s, fact_kind kind, lan
     return status == CLLM_OK ? add_part(c, l, &part, false, tightest->value) : failed(c, status, tightest->value, &err);
 }
 
-/* True if an integer is written without a point and without an exponent. Draft 4 demands it. Texts that a model writes
- * get it too, because programs read 5.0 as a float. */
+/* True if an integer is written without a point and without an exponent. Draft 4 demands it, and so do closed
+ * forms: a model writes these texts, and programs read 5.0 as a float. */
 static bool wants_plain_integers(const schema_compiler *c) { return c->draft == DRAFT_4 || c->form.is_closed; }
 
 static bool number_language(schema_compiler *c, const shape *s, language *l) {
@@ -625,7 +625,7 @@ static bool collect_names(schema_compiler *c, const shape *s, names *all) {
     return done;
 }
 
-/* Find the language of an object's names (propertyNames). It must be a single one. */
+/* Find the language of an object's names (propertyNames). Each such schema must have a single shape. */
 static bool names_language(schema_compiler *c, const shape *s, language *l) {
     for (const fact *f = s->facts; f; f = f->next) {
         const demand demands[] = {{.kind = DEMAND_SCHEMA, .value = f->value},

@@ -616,7 +616,7 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_DYNAMIC_REF:
         return schema_fails(c, CLLM_ERR_UNSUPPORTED, v,
                             "references that depend on how they are reached ($dynamicRef) are not supported");
-    default: /* what allows all values cannot fail */
+    default: /* a keyword that allows all values cannot fail */
         if (schema_is_true(v) || (key == KEY_PATTERN_PROPERTIES && v->kind == JSON_OBJECT && v->count == 0))
             return restrict_to(s, 0);
         return cannot_fail(c, v);
@@ -703,7 +703,7 @@ static bool add_demand(schema_compiler *c, shape *s, const pending **todo, const
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- what is alive */
+/* ------------------------------------------------------------------------------------------------ contradictions */
 
 bool schema_lists(const shape *s, const json_value *v, const fact *but) {
     if (is_composite(v) || !(s->types & type_of(v))) return false;

@@ -1,6 +1,6 @@
 /* Talks to the server that the page came from. All URLs are relative, so that the server may be behind a prefix. */
 
-/* What went wrong in plain words, and what to do about it. */
+/* An error that says in plain words what went wrong, and what to do about it. */
 export class Failure extends Error {
   constructor(message, advice, wantsKey = false) {
     super(message);

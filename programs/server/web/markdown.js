@@ -1,4 +1,5 @@
-/* Markdown to the document: text that still grows is shown block by block, and what comes from a model is harmless. */
+/* Turns Markdown into nodes of the page. Text that still grows is shown block by block. Nothing that a model writes can
+   do harm. */
 import { Marked, DOMPurify, hljs } from './vendor.js';
 
 const marked = new Marked({ gfm: true });
@@ -31,7 +32,7 @@ const rules = {
   RETURN_DOM_FRAGMENT: true,
 };
 
-/* A fragment without anything that runs, loads or asks. */
+/* The HTML as a fragment that runs no code, loads no file and has no form. */
 export function harmless(html) {
   const fragment = DOMPurify.sanitize(html, rules);
   for (const link of fragment.querySelectorAll('a')) {
@@ -41,7 +42,7 @@ export function harmless(html) {
   return fragment;
 }
 
-/* highlight.js writes spans and text. The nodes are made here, so that nothing else can come of it. */
+/* highlight.js writes spans and text. The nodes are made here, so that they can be nothing else. */
 function coloured(text, language) {
   const top = document.createDocumentFragment();
   let inner = top;
@@ -59,7 +60,8 @@ function coloured(text, language) {
   return top;
 }
 
-/* Long code gets its colours when it is whole, and when nothing else is to be done; the longest none. */
+/* Short code gets its colours at once. Long code gets them when it is complete and the browser is idle. The longest
+   code gets none. */
 const longCode = 10000; // characters
 const longestCode = 100000;
 const whenIdle = window.requestIdleCallback ?? setTimeout;
@@ -76,7 +78,7 @@ function colour(code, language, whole) {
   }
 }
 
-/* Code gets a line above it with its language and a button that copies it; a wide table scrolls by itself. */
+/* Code gets a line above it with its language and a button that copies it. A wide table gets a frame that scrolls. */
 function dress(fragment, whole) {
   for (const pre of fragment.querySelectorAll('pre')) {
     const block = document.getElementById('code-template').content.firstElementChild.cloneNode(true);
@@ -98,16 +100,16 @@ function dress(fragment, whole) {
   return fragment;
 }
 
-/* Shows in `element` the Markdown that is appended. Blocks that can no longer change stay as they are, so that a long answer
-   costs no more at its end than at its beginning. */
+/* Shows Markdown in `element` while it is appended. Blocks that can no longer change stay as they are, so that a long
+   answer costs no more at its end than at its beginning. */
 export class GrowingMarkdown {
   #element;
   #drawn; // called after each change of the document
   #text = '';
-  #settled = 0; // characters of the blocks that can no longer change,
-  #nodes = 0; // and the nodes that show them
-  #links = Object.create(null); // targets by name, which these blocks define,
-  #naming = []; // and those of them that may use names: { raw, nodes }
+  #settled = 0; // characters of the blocks that can no longer change
+  #nodes = 0; // nodes that show these blocks
+  #links = Object.create(null); // targets of links by name; these blocks define them
+  #naming = []; // those of these blocks that may use such names: { raw, nodes }
   #waiting = false;
   #readyAt = 0;
 
@@ -129,7 +131,7 @@ export class GrowingMarkdown {
     this.#draw(true);
   }
 
-  /* Drawing takes an eighth of the time at most, whatever it costs. */
+  /* Draw, then wait seven times as long, so that drawing takes at most an eighth of the time. */
   #frame() {
     if (!this.#waiting) return;
     this.#waiting = false;
@@ -141,7 +143,7 @@ export class GrowingMarkdown {
 
   #draw(finished) {
     const tokens = this.#lex(this.#text.slice(this.#settled));
-    // One block may yet join the one before it: "2" is a paragraph, "2. " an item of the list.
+    // The last block may still join the one before it: "2" is a paragraph, but "2. " is an item of the list.
     const blocks = tokens.flatMap((token, i) => (token.type === 'space' ? [] : [i]));
     const firstOpen = finished ? tokens.length : (blocks.at(-2) ?? 0);
 
@@ -169,7 +171,7 @@ export class GrowingMarkdown {
     this.#nodes = this.#element.childNodes.length;
   }
 
-  /* A name may be used before it is defined. */
+  /* Define a name. Earlier blocks may use it already: draw those again. */
   #define({ tag, href, title }) {
     this.#links[tag] = { href, title };
     for (const block of this.#naming) {

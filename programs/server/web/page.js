@@ -1,8 +1,8 @@
 /* The page of `mini-cllm serve`: conversations, and the answers that the server streams into them.
  *
- * A conversation is a tree of messages: an edited question or another answer is a sibling of the first, and `leaf` is the last
- * message of the line that is shown. { id, title, changed, leaf, messages: [{ id, parent, role, content, reasoning, ended,
- * ... }] }, a parent before its children. */
+ * A conversation is a tree of messages. An edited question is a sibling of the first one, and so is another answer.
+ * `leaf` is the last message of the line that is shown. A conversation has the form { id, title, changed, leaf,
+ * messages: [{ id, parent, role, content, reasoning, ended, ... }] }. A parent comes before its children. */
 import { GrowingMarkdown } from './markdown.js';
 import * as server from './client.js';
 import * as store from './store.js';
@@ -13,7 +13,7 @@ const conversations = new Map(); // by id
 const running = new Map(); // the answers that are being written, by the id of their conversation
 let current = null; // the conversation that is shown; null: a new one
 let models = []; // names
-const contexts = new Map(); // how many tokens each takes, where that is known
+const contexts = new Map(); // tokens in a model's context, by its name; undefined: unknown
 
 const $ = (id) => document.getElementById(id);
 const cloned = (id) => $(id).content.firstElementChild.cloneNode(true);
@@ -47,7 +47,7 @@ function add(conversation, message) {
   return message;
 }
 
-// ------------------------------------------------------------------------------------------------ keeping them
+// ---------------------------------------------------------------------------------------- stored conversations
 
 const otherTabs = new BroadcastChannel('mini-cllm');
 otherTabs.onmessage = ({ data: id }) => reload(id).catch(() => {});
@@ -61,7 +61,7 @@ async function save(conversation) {
   }
 }
 
-/* Another tab changed it. */
+/* Another tab has changed or deleted this conversation. */
 async function reload(id) {
   if (running.has(id)) return;
   const kept = await store.loadConversation(id);
@@ -204,7 +204,7 @@ function open(conversation) {
   listConversations();
 }
 
-/* What is shown already, and is as before, stays. */
+/* Show the current conversation. Messages that are shown already and have not changed stay in the page. */
 function show() {
   showTitle();
   const line = current ? lineOf(current) : [];
@@ -225,7 +225,7 @@ function showRunning() {
   const runs = current !== null && running.has(current.id);
   $('send').hidden = runs;
   $('stop').hidden = !runs;
-  log.setAttribute('aria-busy', runs); // an answer is read aloud when it is whole
+  log.setAttribute('aria-busy', runs); // a screen reader reads the answer when it is complete
 }
 
 function articleOf(conversation, message) {
@@ -270,7 +270,7 @@ function articleOf(conversation, message) {
   return article;
 }
 
-/* What of an answer is not its text. */
+/* Show everything of an answer except its text. */
 function showState(article, message, runs) {
   const $$ = (selector) => article.querySelector(selector);
   const thinks = runs && !message.content;
@@ -353,7 +353,8 @@ function ask(text) {
   answer(conversation, add(conversation, { id: newId(), parent: conversation.leaf, role: 'user', content: text }));
 }
 
-/* Templates want questions and answers in turn: an answer that failed is left out, and the questions around it become one. */
+/* Templates want questions and answers in turn. So an answer without text is left out, and the questions around it
+   become one. */
 function requestFor(conversation, last) {
   const messages = settings.system?.trim() ? [{ role: 'system', content: settings.system }] : [];
   for (const { role, content } of lineOf(conversation, last.id)) {
@@ -424,7 +425,7 @@ async function answer(conversation, asked) {
   await save(conversation);
 }
 
-/* Text goes to the message, and to the page where that is shown. */
+/* Add text to a message, and to the page if the message is shown there. */
 function take({ message, view }, { content, reasoning_content: reasoning }) {
   const began = !message.content && !message.reasoning;
   const firstOfAnswer = !message.content && content;
@@ -478,7 +479,8 @@ async function copy(text, button) {
   setTimeout(() => use.setAttribute('href', '#i-copy'), 1500);
 }
 
-/* Enter sends, but not while a word of Chinese or Japanese is being composed, nor on a phone, whose Enter begins a line. */
+/* Enter sends. But while a word of Chinese or Japanese is being composed, it ends the word. On a phone it begins a new
+   line. */
 const sends = (event) => event.key === 'Enter' && !event.shiftKey && !event.isComposing && !matchMedia('(pointer: coarse)').matches;
 
 function fit(textarea) {
@@ -584,7 +586,7 @@ $('settings').querySelector('form').onsubmit = (event) => {
   event.preventDefault();
   $('settings').close();
 };
-$('settings').onclose = meetServer; // a key may open what was closed
+$('settings').onclose = meetServer; // with a new key the server may answer
 $('reset').onclick = () => {
   for (const field of fields) {
     delete settings[field.name];

@@ -1,5 +1,5 @@
-/* Conversations in the browser's IndexedDB, settings in its localStorage; both by the page's own path. Where the browser keeps
-   nothing (some do so in private windows), all works until the page is closed. */
+/* Keeps conversations in the browser's IndexedDB, and settings in its localStorage. The page's path is part of the name
+   of both. If the browser keeps nothing (some do so in private windows), all works until the page is closed. */
 const place = `mini-cllm ${new URL('.', location).pathname}`;
 
 const promised = (request) => new Promise((resolve, reject) => {
@@ -32,5 +32,5 @@ export function loadSettings() {
 export function saveSettings(settings) {
   try {
     localStorage.setItem(place, JSON.stringify(settings));
-  } catch { /* they hold until the page is closed */ }
+  } catch { /* the page uses them until it is closed */ }
 }
