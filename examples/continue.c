@@ -46,7 +46,7 @@ int main(int argc, char **argv) {
     exit_code = 0;
 
 done:
-    if (exit_code) fprintf(stderr, "embed: %s\n", err.message);
+    if (exit_code) fprintf(stderr, "continue: %s\n", err.message);
     cllm_generation_destroy(generation);
     cllm_sampler_destroy(sampler);
     cllm_sequence_destroy(sequence);

@@ -387,8 +387,8 @@ CLLM_API cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer
 
 /* Join a query and a document, and turn them into ids, for a model that ranks documents. The file's template for this
  * (tokenizer.chat_template.rerank) joins them. If there is none, the vocabulary's special tokens stand around the texts
- * and between them. No special token is found in the texts themselves. tokens, errors: as for cllm_tokenizer_encode;
- * also UNSUPPORTED (the template has too many parts). */
+ * and between them. Both texts are untrusted: no control token is found in them. tokens, errors: as for
+ * cllm_tokenizer_encode; also UNSUPPORTED (the template has too many parts). */
 CLLM_API cllm_status cllm_tokenizer_encode_pair(const cllm_tokenizer *tokenizer, cllm_string query,
                                                 cllm_string document, int32_t **tokens, size_t *count, cllm_error *err);
 

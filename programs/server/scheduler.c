@@ -41,7 +41,7 @@ struct scheduler {
     double *writing_times;     /* [n_slots + 1] seconds of a step in which this many choices write; 0: unknown */
     double reading_time;       /* seconds that a prompt token adds to a step in which choices write; 0: unknown */
     double budget;             /* most prompt tokens of a step in which choices write */
-    size_t n_mixed;            /* how many steps in a row had both */
+    size_t n_mixed;            /* steps in a row that read prompts and wrote */
 
     /* masks are computed during the forward pass */
     pthread_t mask_thread;
@@ -158,7 +158,7 @@ static void empty_slot(scheduler *s, uint32_t index) {
     request_release(r);
 }
 
-/* A choice of the same request with the same prompt that has begun; or NULL. */
+/* A choice of the same request with the same prompt that runs; or NULL. */
 static choice *find_sibling(const scheduler *s, const choice *c) {
     for (size_t i = 0; i < s->n_running; i++) {
         choice *other = s->slots[s->order[i]].choice;
@@ -240,7 +240,8 @@ static void admit(scheduler *s) {
     }
 }
 
-/* Continue choices that gave way, the oldest first, after another has ended and if there is room. */
+/* Continue choices that gave way, the oldest first, once another has ended and there is room. The oldest of all continues
+ * in any case. */
 static void come_back(scheduler *s) {
     for (size_t i = 0; i < s->n_running; i++) {
         slot *at = &s->slots[s->order[i]];
@@ -305,8 +306,8 @@ static bool is_reading(const slot *at) {
     return completion_n_left(at->choice) > 1 || at->choice->request->kind == REQUEST_EMBED;
 }
 
-/* How many prompt tokens a step may have. If choices write in it: so many that reading them takes a little less time
- * than the writing. Now and then 0, to measure the time of writing alone. */
+/* The most prompt tokens of a step. If choices write in it, reading these tokens takes a little less time than writing.
+ * Now and then the result is 0, to measure the time of writing alone. */
 static size_t reading_budget(const scheduler *s, size_t n_writing) {
     enum { OFTEN = 32 };
     return n_writing == 0 ? s->model->n_batch : s->n_mixed >= OFTEN ? 0 : (size_t)s->budget;
@@ -318,7 +319,7 @@ static size_t count_common(const id_list *a, const id_list *b) {
     return n;
 }
 
-/* True if an older choice is about to read much of the n-th choice's prompt. Then it will be in the cache. */
+/* True if an older choice is about to read much of the n-th choice's prompt. Then that part will be in the cache. */
 static bool awaits_older(const scheduler *s, size_t n) {
     enum { MUCH = 16 };
     const choice *c = s->slots[s->order[n]].choice;

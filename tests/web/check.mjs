@@ -285,7 +285,7 @@ test('failures are told, with what to do', async (page) => {
     [{ status: 401, error: 'The API key is wrong.' }, 'The API key is wrong.', 'in the settings'],
     [{ status: 503, error: 'Loading the model.', headers: { 'Retry-After': '7' } }, 'Loading the model.', 'in 7 seconds'],
     [{ text: 'Half an', end: 'error' }, 'The device failed.', 'look at what the server printed'],
-    [{ text: 'Half an', end: 'cut' }, 'The connection broke', 'What came is kept'],
+    [{ text: 'Half an', end: 'cut' }, 'The connection broke', 'The answer so far is kept'],
   ];
   for (const [i, [script, told, advice]] of cases.entries()) {
     await asks(page, `Case ${i}`, script);
@@ -307,7 +307,7 @@ test('failures are told, with what to do', async (page) => {
 
 test('an answer of the most tokens says so, reasoning is folded', async (page) => {
   await asks(page, 'Think', { text: 'So', reasoning: words(30), end: 'length' });
-  assert.match(await figures(page).textContent(), /ended at the most tokens/);
+  assert.match(await figures(page).textContent(), /stopped at the limit of tokens/);
   const details = page.locator('.reasoning');
   assert.equal(await details.evaluate((element) => element.open), false);
   await details.locator('summary').click();

@@ -13,7 +13,7 @@ const unreachable = () => new Failure('The server does not answer.',
   'Look whether mini-cllm serve still runs and whether this device reaches it, then try again.');
 
 const cutOff = () => new Failure('The connection broke before the answer was complete.',
-  'What came is kept. Try again for a whole answer.');
+  'The answer so far is kept. Try again for a whole answer.');
 
 function advice(status, retryAfter) {
   if (status === 401 || status === 403) return 'Enter the server\u2019s API key in the settings, then try again.';

@@ -293,7 +293,7 @@ function showState(article, message, runs) {
   if (message.speed > 0) figures.push(`${message.speed.toFixed(message.speed < 100 ? 1 : 0)} tokens/s`);
   if (message.tokens > 0) figures.push(`${message.tokens} tokens`);
   if (message.filled > 0) figures.push(`${Math.round(100 * message.filled)} % of the context`);
-  if (message.ended === 'length') figures.push('ended at the most tokens');
+  if (message.ended === 'length') figures.push('stopped at the limit of tokens');
   if (message.ended === 'stopped') figures.push('stopped');
   if (!message.ended) figures.push('cut off when the page was closed');
   if (models.length > 1 && message.model) figures.push(message.model);
