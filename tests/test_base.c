@@ -346,7 +346,8 @@ static void the_system_has_cores_and_memory(void **state) {
 
 #if defined(__linux__)
 
-/* A folder of made-up control groups; `files` is pairs of a path below it and its text, up to NULL. */
+/* A folder of made-up control groups. files: for each file its path below the folder, and then its text; NULL ends the
+ * list. */
 typedef struct group_tree {
     char root[64];
     const char *const *files;

@@ -395,7 +395,7 @@ static void go_on_after_others(cached_bench *b) {
     converse(b, other, 120, 120, 90 - BEFORE_END);
     leave_text(b, 50, other); /* the text differs within the first answer */
     converse(b, other, 130, 130, 40 - BEFORE_END);
-    leave_text(b, 20, other); /* before any state; but now there is a state at the place where the texts differ */
+    leave_text(b, 20, other); /* the texts differ before any state, so this conversation leaves a state there */
     converse(b, other, 110, 110, 0);
     for (uint32_t i = 20; i < LONG; i++) other[i] = 1 + (b->tokens[i] + 11) % 500;
     converse(b, other, 115, 115, 20);

@@ -292,7 +292,7 @@ static void same_bits_in_a_long_context(void **state) {
     }
 }
 
-/* Types of keys and values, and instruction sets, differ only by rounding. */
+/* With any type of keys and values, and on any instruction set, results differ only by rounding. */
 static void faster_ways_stay_close_to_the_exact_one(void **state) {
     (void)state;
     static const double limits[] = {[CLLM_KV_F16] = 1e-5, [CLLM_KV_F32] = 1e-9, [CLLM_KV_Q8_0] = 1e-3};
@@ -404,7 +404,7 @@ static void a_callback_can_stop_an_evaluation(void **state) {
         counted = (asked){.stop_at = stop_at};
         assert_error(solo_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
         assert_int_equal(counted.times, stop_at);
-        /* of the batches that were whole */
+        /* only complete batches count for the length */
         assert_int_equal(solo_length(session), counted.last / (2 * 2) * 2);
     }
     counted = (asked){0};
@@ -675,7 +675,7 @@ static cllm_model *spoiled(const char *tensor_name, float value) {
     return load(path);
 }
 
-/* Evaluates some tokens with each type of keys and values. status: by type; name: of the error where it is one. */
+/* Evaluates some tokens with each type of keys and values. status: by type. name, message: what an error must have. */
 static void check_diagnosis(const cllm_model *model, const cllm_status status[3], const char *name,
                             const char *message) {
     for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
