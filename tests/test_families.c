@@ -652,9 +652,9 @@ static bool stop_soon(void *user, uint64_t done, uint64_t total) {
  * was cancelled. */
 static void windows_go_back_as_far_as_they_can(void **state) {
     (void)state;
-    /* The last batch of 16 begins at 558 - 16 = 542. The window of 32 at 542 begins at 511, in the second page. This
-     * page, positions 256 and on, is kept. 287 is the first position whose window begins there. (With a last batch of
-     * 14 tokens, the window would begin in the third page.) */
+    /* The last n_batch tokens can always be taken back: 16, to position 558 - 16 = 542. The window of 32 at 542 begins
+     * at 511, in the second page. So this page, positions 256 and on, is kept. 287 is the first position whose window
+     * begins there. (The last batch has only 14 tokens. Its window begins in the third page.) */
     enum { LONG = 558, FURTHEST = 287 };
     if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
     cllm_model *model = load_named("gemma2");

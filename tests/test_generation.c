@@ -177,8 +177,8 @@ static void a_text_ends_where_it_should(void **state) {
     close_demo(&d);
 }
 
-/* Each piece of the text as a stop string, and some that overlap. The text must end before the first one that occurs,
- * with nothing missing and nothing twice. */
+/* Up to four random pieces of the text are stop strings; they may overlap. The text must end before the one that is
+ * complete first, with nothing missing and nothing twice. */
 static void stop_strings_end_the_text_before_them(void **state) {
     (void)state;
     demo d = open_demo("The answer is", 512);

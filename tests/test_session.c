@@ -77,8 +77,8 @@ static void matches_family_logits(void **state) { check_reference("families", *s
 
 /* --------------------------------------------------------------------------- against plain arithmetic */
 
-/* One layer, one head, no position. Attention over a single token gives its value, so the whole pass fits in one
- * loop. */
+/* A model of one layer reads one token. At position 0, RoPE changes nothing, and attention over a single token gives its
+ * value. So a few loops compute the whole pass. */
 static void a_first_token_follows_the_formulas(void **state) {
     (void)state;
     tiny_model m = tiny_model_default();
@@ -165,7 +165,7 @@ static void assert_same_bits(const float *got, const float *want, size_t n, cons
                  o->cpu_isa ? o->cpu_isa : "best", (int)o->kv_type, o->n_batch, o->n_threads);
 }
 
-/* Each tensor type, with and without biases and an output matrix. */
+/* Four tensor types, each with and without biases; two of them are tied, so they have no output matrix. */
 static void same_bits_however_the_work_is_cut(void **state) {
     (void)state;
     const quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_Q4_0, QUANT_Q8_0};
