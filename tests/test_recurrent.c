@@ -406,8 +406,8 @@ static void another_sequence_adopts_a_state(void **state) {
     with_cached_models(1 << 24, go_on_after_others);
 }
 
-/* A prompt in pieces, the last of which is short. Some states are kept at lengths that may be useful later: 256, 512 and
- * so on. */
+/* A prompt in pieces, the last of which is short. Some states are kept at lengths that may be useful later: 256, 512
+ * and so on. */
 static void adopt_pieces(cached_bench *b) {
     int32_t other[LONG];
     uint32_t n;

@@ -77,8 +77,8 @@ static void matches_family_logits(void **state) { check_reference("families", *s
 
 /* --------------------------------------------------------------------------- against plain arithmetic */
 
-/* A model of one layer reads one token. At position 0, RoPE changes nothing, and attention over a single token gives its
- * value. So a few loops compute the whole pass. */
+/* A model of one layer reads one token. At position 0, RoPE changes nothing, and attention over a single token gives
+ * its value. So a few loops compute the whole pass. */
 static void a_first_token_follows_the_formulas(void **state) {
     (void)state;
     tiny_model m = tiny_model_default();

@@ -134,8 +134,8 @@ static void random_word(uint64_t *random, char *word, size_t length) {
     word[length] = 0;
 }
 
-/* Random words of 2 to 5 letters, made of 3 different ones, each word once. Many scores are equal. In every second round
- * a list of merges, one for each word, takes the place of the scores. */
+/* Random words of 2 to 5 letters, made of 3 different ones, each word once. Many scores are equal. In every second
+ * round a list of merges, one for each word, takes the place of the scores. */
 static void test_heap_finds_what_trying_all_finds(void **state) {
     (void)state;
     uint64_t random = 1;

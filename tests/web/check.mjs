@@ -423,8 +423,8 @@ test('the sanitizer alone makes them harmless', async (page) => {
     await new Promise((resolve) => setTimeout(resolve, 300));
   }, attacks).then(() => page.evaluate(harm, '#log'));
   assert.deepEqual(found, []);
-  // DOMPurify parses HTML in a document that nobody sees, and the policy reports violations there. Answers cause none, because their HTML is
-  // escaped before.
+  // DOMPurify parses HTML in a document that nobody sees, and the policy reports violations there. Answers cause none,
+  // because their HTML is escaped before.
   page.wrong = page.wrong.filter((what) => !/^violation (script-src|style-src|base-uri)/.test(what));
 });
 
@@ -457,8 +457,8 @@ const kinds = {
   'of one piece of code': ['```c\n', ...Array.from({ length: 2000 }, (_, i) => ['if ', '(a > ', `${i}) `, 'f(b + 1', '); // x\n']).flat(), '```\n'],
   'of one table': ['| a | b | c |\n|---|---|---|\n', ...Array.from({ length: 1250 }, (_, i) => ['| ', `${i}`, ' | ', 'word ', 'and ', '| ', '`code`', ' |\n']).flat()],
 };
-/* The CPU time, in milliseconds, of the longest task of the page's main thread while `run` runs: a frame may wait as long. Time in which other
- * programs have the cores does not count. */
+/* The CPU time, in milliseconds, of the longest task of the page's main thread while `run` runs: a frame may wait as
+ * long. Time in which other programs have the cores does not count. */
 async function longestTaskOf(page, run) {
   await browser.startTracing(page, { categories: ['toplevel'] });
   await run();

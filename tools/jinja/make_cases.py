@@ -4,8 +4,8 @@ transformers does it (needs python3-jinja2, 3.1).
 
     tools/jinja/make_cases.py > tests/jinja_cases.jsonl
 
-The first line has the variables of all templates. Each other line is an object with a template, and with its text or an error: a
-part of the message that every implementation should have, or "" if messages may differ.
+The first line has the variables of all templates. Each other line is an object with a template, and with its text or
+an error: a part of the message that every implementation should have, or "" if messages may differ.
 """
 import json
 

@@ -4,8 +4,8 @@
     tools/unicode/make_normalization.py [FOLDER] > src/text/unicode_compositions.c
 
 FOLDER holds UnicodeData.txt, DerivedNormalizationProps.txt and PropList.txt; by default it is where Debian's package
-unicode-data puts them. What the tables mean is in src/text/unicode_normalize.h. Hangul syllables are not in them, because
-arithmetic composes these.
+unicode-data puts them. What the tables mean is in src/text/unicode_normalize.h. Hangul syllables are not in them,
+because arithmetic composes these.
 """
 import re
 import sys
