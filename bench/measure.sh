@@ -49,7 +49,7 @@ prepare() {
     text=$temporary/text log=$temporary/log times=$temporary/times
 }
 
-# run DEVICE N: generates N tokens. If the program fails, the script ends with its last line.
+# run DEVICE N: generates N tokens. If the program fails, the script ends and prints the program's last line.
 run() {
     local device=$1 status=0 reason
     set -- "$model" -p "$prompt" -n "$2" -t "$TEMPERATURE" --top-p "$TOP_P" --top-k "$TOP_K" --seed "$SEED" --device "$device"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Other models of the families than those of the shared folder, with other sizes, head counts and weights, against
-# logits that llama.cpp computes during the test: tests/check_alt_families.sh BUILD. $PEER is the program that
+# Models of the families that differ from those of the shared folder in sizes, head counts and weights. Their logits
+# must be those that llama.cpp computes during the test: tests/check_alt_families.sh BUILD. $PEER is the program that
 # computes them (tools/peer of the shared folder makes it), and $PEER_EMBED the one for embeddings
 # (tools/peer/embed.c); ALT_SEEDS are the seeds of the weights.
 #
@@ -21,7 +21,7 @@ python=/usr/bin/python3
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM
-# the program finds a vocabulary in a folder "shared" beside its own
+# the scripts look for a vocabulary in the folder "shared" beside their own folder
 mkdir "$folder/tools" && cp "$tools"/*.py "$folder/tools" && ln -s "$(cd "$tools/.." && pwd)" "$folder/shared" || exit 1
 "$python" "$folder/tools/mkfamily.py" --tokens >"$folder/tokens.txt"
 tokens=$(cat "$folder/tokens.txt")

@@ -242,7 +242,8 @@ check 'soak_metal.sh: no speed is nan' eval 'exits 0 && prints "avg_tokens_per_s
 
 # ---------------------------------------------------------------------------------------------------- Ctrl-C
 
-# Interrupt a script and all that it started, once the stand-in runs: in a group of their own, as a terminal makes one.
+# Interrupts a script and all that it started, once the stand-in runs. They are in a process group of their own, as in a
+# terminal.
 interrupt() {
     mkfifo "$temporary/started"
     : >"$calls"

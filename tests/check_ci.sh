@@ -10,7 +10,7 @@ trap 'rm -f "$said"' EXIT
 steps=$(sed -n "s/^steps='\(.*\)'/\1/p" .ci/run)
 workflow=.github/workflows/ci.yml
 
-# The workflow runs every step, as `setup` and one entry of its matrix.
+# The workflow runs every step: each of its jobs runs `setup` and one entry of the matrix.
 fanned_out() {
     grep -q 'run: bash .ci/run setup \${{ matrix.steps }}' $workflow || return 1
     matrix=$(sed -n 's/^ *steps: \[\(.*\)\]/\1/p' $workflow | tr ',' ' ')
@@ -20,13 +20,13 @@ fanned_out() {
     rm "$said.steps"
     return $status
 }
-# Each is one line of .ci/run, in the order of its list.
+# Each step is one line of .ci/run, in the order of the list there.
 made() { [ "$(sed -n 's/^step \([a-z]*\) .*/\1/p' .ci/run | xargs)" = "$steps" ]; }
 unknown() {
     .ci/run format nonsense
     [ $? = 2 ] && grep -q "^usage: .ci/run \[NAME...\], of $steps$" "$said"
 }
-# README's two lines are found, by what they begin with.
+# README.md has two lines that begin with scripts/setup, by which .ci/run finds them.
 found() { [ "$(grep -c '^scripts/setup' README.md)" = 2 ]; }
 
 echo 1..4

@@ -15,10 +15,10 @@ can_serve || exit 0
 packages=build/clients
 mkdir -p "$packages"
 
-# installed FILE: is what this file of tests/clients asks for there?
+# installed FILE: are the packages there that this file of tests/clients lists?
 installed() { cmp -s "tests/clients/$1" "$packages/$(echo "$1" | tr / _)"; }
 
-# newer SOURCE PRODUCT: has it to be built again?
+# newer SOURCE PRODUCT: must the product be built again?
 newer() { [ ! -e "$2" ] || [ -n "$(find "$1" -newer "$2")" ]; }
 
 # A client that hangs is ended.
@@ -39,7 +39,7 @@ try() {
     fi
 }
 
-run_go() { # FOLDER: one that was built with these sources is taken
+run_go() { # FOLDER: builds its program, unless it was built from these sources
     binary=$PWD/$packages/${1##*/}.run
     if newer "$1/main.go" "$binary"; then (cd "$1" && GOFLAGS=-buildvcs=false GOPROXY=off go build -o "$binary" .) || return; fi
     limited "$binary" "$url" "$model"

@@ -165,7 +165,7 @@ in_driver 'no language version' \
 check 'the driver without faults is back' build "$tree" try_driver
 check 'it is fine' fine A=B
 
-# Kernels with a fault, of buffers a and b.
+# Kernels with a fault. They have the buffers a and b.
 in_kernel() { # DESCRIPTION BODY TEXT [PARAMETERS]
     check "found in a kernel: $1" kernel_fault "${4:-BUFFER(uint, a, 0), BUFFER(uint, b, 1)}" "$2" "$3"
 }

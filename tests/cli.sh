@@ -882,8 +882,8 @@ END
     run bench "$any" -p 8 -n 0 --threads 1 -r 1 --csv --compare 'x=7; echo pp8 ${x}'
     check "bench --compare: the shell's own braces are left alone" [ "$(field prompt_theirs_tok_s)" = 7 ]
     if [ -e /proc/self/stat ]; then
-        # clock ticks that our process uses during their command; on a busy machine our threads may look for work once
-        # more, late
+        # The command prints the clock ticks that our process used while the command ran. On a busy machine our threads
+        # may still look for work then, so there are five tries.
         for _ in 1 2 3 4 5; do
             # shellcheck disable=SC2016
             run bench "$any" -p 8 -n 0 --threads 2 -r 1 --csv --compare 'ticks() { awk "{ print \$14 + \$15 }" /proc/$PPID/stat; }

@@ -300,7 +300,8 @@ state_turns() {
 terminal() { tmux -L "cllm$$" -f /dev/null "$@"; }
 screen() { terminal capture-pane -p | sed '/^$/d' >"$out"; }
 shows() { screen && prints "$1"; }
-answers() { screen && [ "$(tail -n 1 "$out")" != "$1" ] && ! tail -n 1 "$out" | grep -q reading; } # after this line?
+# answers LINE: is there an answer after this line?
+answers() { screen && [ "$(tail -n 1 "$out")" != "$1" ] && ! tail -n 1 "$out" | grep -q reading; }
 last_line() { screen && [ "$(tail -n 1 "$out")" = "$1" ]; }
 type_keys() { terminal send-keys "$@"; }
 times_told() { terminal capture-pane -p -S - | grep -c 'again to end'; } # of all that has been on the screen

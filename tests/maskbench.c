@@ -27,8 +27,8 @@ typedef struct text {
 } text;
 
 typedef struct totals {
-    size_t n_files, n_passed, n_not_compiled, n_valid_refused, n_invalid_accepted,
-        n_failed; /* each file counts as one of the last four */
+    /* each file counts once in n_files, and once in one of the others */
+    size_t n_files, n_passed, n_not_compiled, n_valid_refused, n_invalid_accepted, n_failed;
     size_t n_instances;
     times compiling, masks;
 } totals;

@@ -107,7 +107,7 @@ guess() { # NAME
     done
     echo 0
 }
-in_order() { # of the tests on standard input
+in_order() { # prints the tests of standard input, the longest first
     while read -r test; do
         echo "$(cat "$results/${test##*/}.seconds" 2>/dev/null || guess "${test##*/}") $test"
     done | sort -s -k 1,1nr | cut -d ' ' -f 2

@@ -60,20 +60,20 @@ C
     } >"$work/attention.c"
     link_copy attention.c test_same_bits
 }
-link_copy() { # FILE TEST: with the copy
+link_copy() { # FILE TEST: links the test with the changed copy of FILE
     # shellcheck disable=SC2046 # a list of words
     ${CC:-cc} -std=c17 -D_POSIX_C_SOURCE=200809L -Wno-all -O2 ${SANITIZE:+-fsanitize=$SANITIZE} -ffp-contract=off -Iinclude \
         -Isrc "$work/$1" "$build/obj/tests/$2.o" "$build"/obj/tests/support/*.o "$build/internal.a" \
         $(pkg-config --libs cmocka) -lm -ldl -pthread -o "$work/copy"
 }
-with_fault() { # FAULT TESTS: in a seed that does not change
+with_fault() { # FAULT TESTS: with a fixed seed
     FAULT=$1 CMOCKA_MESSAGE_OUTPUT=TAP MINICLLM_TEST_SEED=1 "$work/copy" "$2" >"$work/tap" 2>&1
     cat "$work/tap"
 }
 passes() { with_fault "$@" && grep -q '^ok 1 ' "$work/tap" && ! grep -q '^not ok' "$work/tap"; }
 fails() { with_fault "$1" "$2" && grep -q '^not ok 1 ' "$work/tap" && grep -q "$3" "$work/tap"; } # FAULT TESTS MESSAGE
 
-company_fails() { # FILE: with a copy of it
+company_fails() { # FILE: does test_company fail with the changed copy of it?
     link_copy "$1" test_company || return 1
     CMOCKA_MESSAGE_OUTPUT=TAP MINICLLM_TEST_SEED=1 "$work/copy" >"$work/tap" 2>&1
     cat "$work/tap"

@@ -13,7 +13,7 @@ adopt python3 tests/serve_openai.py "$url"
 serving_ends
 check 'SIGTERM: exit 143' exits 143
 
-# bytes as the marks of gaps
+# infill, with tokens of single bytes as its marks
 mkdir "$temporary/slots"
 gap=tokenizer.ggml.fim_
 serving "$any" --chat-template chatml --ctx 1024 --parallel 2 --slot-save-path "$temporary/slots" --override-kv \
@@ -28,7 +28,7 @@ check 'Responses: a line for each tool that is left out' grep -qF "tools[1]: a t
 check 'Responses: a line for each item that is left out' grep -qF "input[4]: an item of the type 'item_of_tomorrow' is ignored" "$log"
 serving_ends
 
-# few pages for many
+# many clients, and few pages for them
 clients=32
 [ -z "${SANITIZE:-}" ] || clients=8
 serving "$any" --ctx 1024 --parallel 8 --kv-unified --cache-ram 1
@@ -43,7 +43,7 @@ serving "$any" --chat-template tests/support/agent.jinja --ctx 4096 --api-key se
 adopt python3 tests/serve_agents.py "$url" secret
 serving_ends
 
-set -- # tokens that the test's texts do not contain mark the gaps
+set -- # the marks of infill are tokens that the test's texts do not contain
 for mark in pre=508 suf=509 mid=510; do set -- "$@" --override "tokenizer.ggml.fim_${mark%=*}_token_id=int:${mark#*=}"; done
 serving "$any" --chat-template tests/support/ollama.jinja "$@"
 adopt python3 tests/serve_ollama.py "$url"

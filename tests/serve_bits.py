@@ -14,7 +14,7 @@ seed = int(os.environ.get("MINICLLM_TEST_SEED") or time.time())
 rng = random.Random(seed)
 END = 2  # </s>, of both models that this is run with
 words = "the a cat dog sea old house and was in village of king queen blue went to they saw night star".split()
-shared = " ".join(rng.choice(words) for _ in range(200))  # with words of its own and an answer: one page or two
+shared = " ".join(rng.choice(words) for _ in range(200))  # with a request's own words and its answer: one page or two
 
 
 class Request:

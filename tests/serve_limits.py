@@ -194,7 +194,7 @@ def drain():  # --drain 3600
     half.send(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\nExpect: 100-continue\r\n\r\n")
     half.until(b"100 Continue\r\n\r\n")  # so the request has begun for the server, too
     half.send(b"{")
-    open_one.send(ask_for(900, n=4, stream=True))  # no more than can wait until the client reads it
+    open_one.send(ask_for(900, n=4, stream=True))  # short enough that all of it can wait until the client reads it
     head = open_one.until(b"data: ")
     os.kill(pid, signal.SIGTERM)
     check("after SIGTERM no connection is taken", refused())

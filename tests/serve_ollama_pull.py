@@ -43,7 +43,8 @@ while json.loads(r.readline()).get("completed", 0) == 0:
     pass
 r.close()
 c.close()
-lines = list(events(url, "/api/pull", {"model": "hf.co/test/trickles"}))  # the rest comes to this one alone
+# This asks for the rest, which the server sends without pauses.
+lines = list(events(url, "/api/pull", {"model": "hf.co/test/trickles"}))
 first = next((l["completed"] for l in lines if "completed" in l), 0)
 check("pull: a client went away: another goes on after what had arrived", lines[-1] == {"status": "success"} and first > 0, lines[:3])
 check("pull: now there are two, of which one is no model", len(ask(url, "/v1/models")[2]["data"]) == 2 and len(ask(url, "/api/tags")[2]["models"]) == 1)

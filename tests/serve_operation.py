@@ -140,7 +140,7 @@ def is_failure(line):
 def test_cut(path):
     with Server(program, model, *CHAT, "--ctx", "200000" if path == "/v1/messages" else "4096", "--drain", "0") as s:
         stream = Stream(s.url, path)
-        whole, waiting = [], count(s.url, "requests_deferred")  # texts of the stream
+        whole, waiting = [], count(s.url, "requests_deferred")  # only texts of the stream wait now
         asker = threading.Thread(target=lambda: whole.append(ask(s.url, "/v1/chat/completions", {"messages": QUESTION, "n": 128, "ignore_eos": True})))
         asker.start()
         until(lambda: count(s.url, "requests_deferred") > waiting + 64, "the second request waits", s.process)

@@ -1,6 +1,6 @@
-/* Tests how answers of models are read: small ones of our own in every form (answer_cases.jsonl), conversations that
- * published templates rendered and that are read again, and broken ones. The result must be the same however a text
- * is split into pieces. */
+/* Tests how answers of models are read: small answers of our own in every form (answer_cases.jsonl), answers that
+ * published templates rendered, and broken answers. The result must be the same however a text is split into
+ * pieces. */
 #include "support/check.h"
 
 #include "base/arena.h"
@@ -116,7 +116,8 @@ static void print_parsed(const char *what, const parsed *p) {
         print_message("#   call %s [%s] (%s)\n", p->names[i].bytes, p->arguments[i].bytes, p->ids[i].bytes);
 }
 
-/* Reads the whole text at once, with its end known; then cut anywhere. The results must be the same. */
+/* Reads the whole text in one piece that is marked as the last. Then reads it in two pieces, cut anywhere, and byte by
+ * byte. The results must be the same. */
 static parsed parse_every_way(const question *q) {
     cllm_answer *answer = begin(q);
     parsed whole = {0};
@@ -372,7 +373,8 @@ static bool comes_back(const struct conversation *c, const char *answer, const p
     return p->n_calls == n;
 }
 
-/* The length of the common beginning. If the prompt does not end there, it goes back to the end of a mark. */
+/* The length of the common beginning. If that is not the whole prompt, it is shortened so that it ends with one of the
+ * characters > ] : and newline, with which marks end. */
 static size_t common_prefix(const buffer *prompt, const buffer *text) {
     size_t n = 0;
     while (n < prompt->length && n < text->length && prompt->bytes[n] == text->bytes[n]) n++;
@@ -382,8 +384,8 @@ static size_t common_prefix(const buffer *prompt, const buffer *text) {
 
 typedef void (*use_answer)(const question *q, const struct conversation *c, const char *name, void *user);
 
-/* Calls `use` for all conversations with all templates of the shared folder. Returns how many, or 0 if there is
- * none. */
+/* Calls `use` for each conversation with each template of the shared folder that can render it. Returns how many calls
+ * were made. */
 static size_t each_rendered(use_answer use, void *user) {
     const char *path = shared_file("templates");
     DIR *folder = path ? opendir(path) : NULL;
@@ -454,7 +456,8 @@ typedef struct pool {
     size_t n, each;
 } pool;
 
-/* The text with some of it left out, doubled, moved, or other bytes. */
+/* A copy of the text with up to four random changes: a part is left out or doubled, a mark is put in, or bytes are
+ * replaced. */
 static buffer mutate(cllm_string text, uint64_t *draw) {
     static const char *const marks[] = {"<tool_call>",
                                         "</tool_call>",
@@ -543,7 +546,8 @@ static void broken_answers_are_content(void **state) {
     free_cases(&f);
 }
 
-/* A call as long as a book, in small pieces, takes time in proportion. */
+/* Calls as long as a book, in pieces of 8 bytes. If the time grew with the square of the length, the test would take
+ * too long. */
 static void long_calls_are_read_in_linear_time(void **state) {
     (void)state;
     case_file f = {.n_chats = 0};

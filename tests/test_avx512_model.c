@@ -42,7 +42,7 @@ static void *zeros(size_t n_bytes) {
     return memset(bytes, 0, n_bytes);
 }
 
-/* The products, and the activations in integers. */
+/* The results of a product, and its activations as integers. */
 typedef struct products {
     float out[BATCH * ROWS];
     int8_t quantized[N];
@@ -137,7 +137,7 @@ static void steps_have_the_same_bits(void **state) {
         uint64_t random = 3;
         results[i] = random_floats(LENGTH, &random);
         y[i] = random_floats(LENGTH, &random);
-        for (size_t k = 0; k < LENGTH; k++) results[i][k] *= 90; /* where exp ends, too */
+        for (size_t k = 0; k < LENGTH; k++) results[i][k] *= 90; /* so that exp also gets values near its limits */
         for (int which = SWIGLU; which <= LAST_ACTIVATION; which++)
             tables[i]->activate((activation)which, (const float[]){0.9f, 1.7f, 0.5f, -1e-6f}, results[i], y[i], LENGTH);
         tables[i]->rope_halves(results[i], y[i], y[i] + LENGTH / 2, LENGTH / 2);

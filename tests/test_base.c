@@ -81,7 +81,8 @@ static void reader_stops_at_the_end(void **state) {
     assert_null(reader_take(&r, UINT64_MAX));
 }
 
-/* By definition: every code point encodes to one valid character, and every other sequence is refused. */
+/* The UTF-8 form of each code point is valid. Cut, broken and overlong forms, surrogates, and larger code points are
+ * refused. */
 static void utf8_knows_the_valid_characters(void **state) {
     (void)state;
     for (uint32_t c = 0; c <= 0x10FFFF; c += c < 0x3000 ? 1 : 7) {
@@ -346,7 +347,8 @@ static void the_system_has_cores_and_memory(void **state) {
 
 #if defined(__linux__)
 
-/* A folder of made-up control groups; `files` is pairs of a path below it and its text, up to NULL. */
+/* A folder of made-up control groups. files: for each file its path below the folder, and then its text; NULL ends the
+ * list. */
 typedef struct group_tree {
     char root[64];
     const char *const *files;

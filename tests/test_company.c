@@ -83,7 +83,7 @@ static void write_texts(company *c, const cllm_engine_options *options) {
     }
 }
 
-/* A text that begins with the first `length` tokens of this one. */
+/* A text that begins with the first `length` tokens of text `of`. It can be that text itself. */
 static size_t other_text(const company *c, size_t of, uint32_t length) {
     const size_t first = below(N_TEXTS);
     for (size_t i = 0; i < N_TEXTS; i++) {

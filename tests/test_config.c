@@ -148,7 +148,7 @@ static void what_is_not_applied_is_said(void **state) {
     assert_string_equal(applied.note, "");
 }
 
-/* Some converters write a number of heads for each layer. */
+/* Some converters write one number of heads per layer, even if all are the same. */
 static void numbers_of_all_layers_that_are_alike_are_one(void **state) {
     (void)state;
     const config_case of = {"llama",
@@ -225,7 +225,8 @@ static void last_layers_may_share_keys(void **state) {
     for (uint32_t i = 0; i < 6; i++) assert_int_equal(config.layers[i].kv_layer, kv_layers[i]);
     model_config refused;
     cllm_error err;
-    of.keys[9].number = 3; /* the last keys are those of layers 1 and 2; the windowed one should come first */
+    /* then layers 1 and 2 are the last ones with their own keys; of such two, the first must be the windowed one */
+    of.keys[9].number = 3;
     assert_error(read_config(&of, &refused, &err), &err, CLLM_ERR_FORMAT,
                  "gemma4.attention.shared_kv_layers: layer 3 cannot share the keys and values of layer 2");
     of.keys[9].number = 5;
@@ -808,7 +809,7 @@ static void blocks_that_draft_are_no_layers(void **state) {
     assert_int_equal(config_of(&(config_case){"llama", 4, {{0}}}).n_layers, 4);
 }
 
-/* Each of 2 layers. */
+/* Checks the forms of a model's two layers. */
 static void assert_forms(const config_case *of, layer_form first, layer_form second) {
     const model_config config = config_of(of);
     assert_int_equal(config.layers[0].form, first);

@@ -80,7 +80,8 @@ static float *logits_of(const cllm_model *model, run how) {
     return rows;
 }
 
-/* The same for a model that makes embeddings: [n_tokens][n_embd_out], or one row; the file says how it is made. */
+/* The same for a model that makes embeddings: [n_tokens][n_embd_out] with CLLM_POOLING_NONE, otherwise one row for the
+ * whole text. */
 static float *embeddings_of(const cllm_model *model, cllm_pooling pooling, run how) {
     const cllm_engine_options options = {.n_batch = how.n_batch,
                                          .n_threads = how.n_threads,
@@ -162,8 +163,9 @@ static bool is_unknown(const family *of) {
     return status == CLLM_ERR_UNSUPPORTED && strcmp(err.name, "general.architecture") == 0;
 }
 
-/* The reference rounds the activations of MXFP4 matrices to 8 bits, and so do we. Each is therefore this far from
- * exact. */
+/* The reference rounds the activations of MXFP4 matrices to 8 bits, and so do our fast paths. So both are about
+ * peer_nmse from exact values. In the worst case the two errors add up, and then the NMSE between both is 4 times as
+ * large. */
 static void agrees(void **state) {
     const family *of = *state;
     if (is_unknown(of)) skip();
@@ -281,7 +283,7 @@ static const char *write_quantized(const cllm_gguf *gguf) {
     return builder_write(&g, "quantized.gguf");
 }
 
-/* The fast paths quantize the vectors that are multiplied with such matrices, and the bits must still be the same. The
+/* The fast paths quantize the vectors that are multiplied with Q8_0 matrices, and the bits must still be the same. The
  * results must be close to the scalar path's, which quantizes no vectors. The limit is wide, because mixtures may
  * choose other experts. */
 static void same_bits_quantized(void **state) {
@@ -307,8 +309,8 @@ static void same_bits_quantized(void **state) {
 
 enum { N_SHORT = 8 };
 
-/* Evaluate texts of a whole context each, one by one, then all in one call, where a batch has more rows than a context
- * has positions: the same bits. */
+/* Evaluates N_SHORT texts, each of which fills a context: first one by one, then all in one call, in which a batch has
+ * more rows than a context has positions. The bits must be the same. */
 static void compare_full_contexts(const cllm_model *model, const char *name, uint32_t n_ctx, uint32_t n_batch) {
     const cllm_model_info *info = cllm_model_get_info(model);
     const size_t n = (size_t)n_ctx * (info->is_encoder ? info->n_embd_out : info->n_vocab);
@@ -492,8 +494,8 @@ static const char *write_classifier(const cllm_gguf *gguf, const char *architect
     return builder_write(&g, "rank.gguf");
 }
 
-/* A score for each label: bert computes it from the first row, through a dense layer and tanh; qwen3 from the last row,
- * and its scores are shares. */
+/* There is a score for each label. bert computes it from the first row, through a dense layer and tanh. qwen3 computes
+ * it from the last row, and then a softmax makes probabilities of the scores. */
 static void classifiers_give_scores(void **state) {
     (void)state;
     if (reference.n_folders < 2) skip();
@@ -558,7 +560,8 @@ static solo *windowed_session(const cllm_model *model, cllm_progress progress, v
 
 static void windows_hold_a_batch_and_two_pages_more_than_they_see(void **state) {
     (void)state;
-    if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip(); /* only these are known */
+    /* `windowed` has only models of the shared folder */
+    if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
     for (size_t i = 0; i < N_WINDOWED; i++) {
         cllm_model *model = load_named(windowed[i].name);
         solo *session = windowed_session(model, NULL, NULL);
@@ -585,8 +588,8 @@ static void windows_share_a_batch(void **state) {
     }
 }
 
-/* If all layers have such windows, a token at the beginning of a window is like the first token of a text, because RoPE
- * depends only on distances. */
+/* The windows of llama4 do not slide: each begins where the window before it ends. Here all layers have windows. Then a
+ * window gives the same results as a text of its own, because RoPE depends only on distances. */
 static void windows_may_stand_one_after_another(void **state) {
     (void)state;
     enum { WINDOW = 32 };
@@ -649,9 +652,9 @@ static bool stop_soon(void *user, uint64_t done, uint64_t total) {
  * was cancelled. */
 static void windows_go_back_as_far_as_they_can(void **state) {
     (void)state;
-    /* The last batch of 16 begins at 558 - 16 = 542. The window of 32 at 542 begins at 511, in the second page. This
-     * page, positions 256 and on, is kept. 287 is the first position whose window begins there. (With a last batch of
-     * 14 tokens, the window would begin in the third page.) */
+    /* The last n_batch tokens can always be taken back: 16, to position 558 - 16 = 542. The window of 32 at 542 begins
+     * at 511, in the second page. So this page, positions 256 and on, is kept. 287 is the first position whose window
+     * begins there. (The last batch has only 14 tokens. Its window begins in the third page.) */
     enum { LONG = 558, FURTHEST = 287 };
     if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
     cllm_model *model = load_named("gemma2");
@@ -974,7 +977,7 @@ static void each_tensor_is_asked_for(void **state) {
         else if (strcmp(tensor->name, "dense_2.weight") == 0)
             assert_refused(path, bytes, n_bytes, "dense_3_feat_in", "elements that come before it");
         else if (strcmp(of->name, "jina-bert-v2") == 0 && strstr(tensor->name, "ffn_gate."))
-            assert_refused(path, bytes, n_bytes, "ffn_up.weight", "the model needs"); /* then ffn_up needs both */
+            assert_refused(path, bytes, n_bytes, "ffn_up.weight", "the model needs"); /* ffn_up must hold both */
         else
             assert_refused(path, bytes, n_bytes, strstr(tensor->name, "gate_up") ? "ffn_gate_exps" : tensor->name,
                            "does not have this tensor");
@@ -989,7 +992,7 @@ static void each_tensor_is_asked_for(void **state) {
         else
             shape[0] *= 2, shape[1] /= 2;
         memcpy(dims, shape, tensor->n_dims == 1 ? 8 : 16);
-        const bool blocks = tensor->type > 1; /* rows of blocks cannot have any length */
+        const bool blocks = tensor->type > 1; /* other lengths of rows might not be whole blocks */
         if (!blocks) assert_refused(path, bytes, n_bytes, tensor->name, "the model needs");
         memcpy(dims, tensor->shape, tensor->n_dims == 1 ? 8 : 16);
     }

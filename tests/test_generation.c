@@ -44,7 +44,7 @@ static void add_event(outcome *o, const cllm_event *event) {
     o->n_events++;
 }
 
-/* most: tokens of a call. */
+/* Runs a generation to its end. most: how many tokens a call may evaluate. */
 static outcome run(solo *s, const int32_t *prompt, size_t count, const cllm_generation_options *options, size_t most) {
     outcome o = {.end = CLLM_END_NONE};
     cllm_generation *g;
@@ -177,8 +177,8 @@ static void a_text_ends_where_it_should(void **state) {
     close_demo(&d);
 }
 
-/* Each piece of the text as a stop string, and some that overlap. The text must end before the first one that occurs,
- * with nothing missing and nothing twice. */
+/* Up to four random pieces of the text are stop strings; they may overlap. The text must end before the one that is
+ * complete first, with nothing missing and nothing twice. */
 static void stop_strings_end_the_text_before_them(void **state) {
     (void)state;
     demo d = open_demo("The answer is", 512);
@@ -482,7 +482,8 @@ static void drafts_leave_the_text_as_it_is(void **state) {
     cllm_model_destroy(d.small);
 }
 
-/* Another sequence holds all remaining pages until the last token needs one. Drafts need none before. */
+/* There are two pages, and another sequence holds the second until the first is full (256 tokens). Before that, no
+ * draft may need a page. */
 static void a_text_goes_on_where_a_draft_has_no_room(void **state) {
     (void)state;
     enum { N_PROMPT = 250, N_MOST = 40 };
@@ -519,7 +520,8 @@ static void a_text_goes_on_where_a_draft_has_no_room(void **state) {
     cllm_model_destroy(model);
 }
 
-/* A model whose logits are not finite: the error is reported, whoever draws, and the token can be wanted again. */
+/* If logits are not finite, the error is reported, with and without a sampler. Then cllm_generation_wants asks for the
+ * last token again. */
 static void what_is_not_finite_is_taken_back(void **state) {
     (void)state;
     tiny_model m = tiny_model_default();

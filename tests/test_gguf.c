@@ -1003,7 +1003,7 @@ static void test_split_failures(void **state) {
     snprintf(expected, sizeof expected, "%s: cannot open part 2 of 3: ", paths[1]);
     assert_error(cllm_gguf_open(paths[0], NULL, &gguf, &err), &err, CLLM_ERR_IO, expected);
 
-    gguf_builder g; /* 4 of 3 is ignored: this is one file, but then its keys contradict that */
+    gguf_builder g; /* there is no part 4 of 3, so the name is ignored; but the keys say that it is a part */
     build_part(&g, 0);
     const char *path = builder_write(&g, "model-00004-of-00003.gguf");
     assert_error(cllm_gguf_open(path, NULL, &gguf, &err), &err, CLLM_ERR_FORMAT, "-00001-of-00003.gguf");
@@ -1059,7 +1059,7 @@ static void write_seed(const char *folder, const char *name, gguf_builder *g) {
     builder_free(g);
 }
 
-/* Every small file of this test is where the fuzzer starts from. */
+/* Writes every small file of this test. The fuzzer starts from these files. */
 static void write_seeds(void **state) {
     const char *folder = *state;
     gguf_builder g;

@@ -243,7 +243,7 @@ static ints *ints_new(void) {
     return all;
 }
 
-/* Returns the index of the first. */
+/* Appends n numbers. Returns the index of the first of them. */
 static int add_ints(ints *all, const void *numbers, size_t n) {
     assert_true(all->n + n <= sizeof all->numbers / sizeof *all->numbers);
     memcpy(all->numbers + all->n, numbers, n * sizeof *all->numbers);
@@ -251,7 +251,7 @@ static int add_ints(ints *all, const void *numbers, size_t n) {
     return (int)(all->n - n);
 }
 
-/* Frees them. */
+/* Copies them to a buffer of the device, and frees `all`. */
 static gpu_buffer *ints_buffer(ints *all) {
     gpu_buffer *buffer = buffer_of(&device, all->numbers, all->n * sizeof *all->numbers);
     free(all);

@@ -154,7 +154,7 @@ typedef struct shape {
     uint32_t n, n_tokens;
     uint32_t rows[3]; /* 0: there is no such matrix */
     bool normed, gated, bias, gelu;
-    int mode;                    /* gated: ACTIVATE is meant */
+    int mode;                    /* if gated, it is ACTIVATE, whatever is set here */
     float scale;                 /* 0: 1 */
     uint32_t first_x, first_out; /* rows before the batch's own */
     uint32_t wider;              /* extra elements between the rows of a batch */

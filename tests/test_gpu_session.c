@@ -542,7 +542,8 @@ static void measuring_leaves_no_trace(void **state) {
     cllm_model_destroy(demo);
 }
 
-/* Also at a position in the second chunk, where attention takes two launches. */
+/* Checks the counters for two tokens after a prompt. If the prompt fills the first chunk, attention takes two launches
+ * for each of them. */
 static void check_counters(const cllm_model *model, const cllm_engine_options *options, size_t prompt) {
     int32_t *tokens = tokens_of(model, prompt + 2), next = -1;
     solo *session = create(model, options);

@@ -58,7 +58,7 @@ typedef struct company {
     const cllm_model *model;
     model_config config;
     gpu_settings settings;
-    gpu gpu; /* which compiles one program */
+    gpu gpu; /* not shared, because a device compiles only one program */
     forward_gpu *forward;
     kv_pages pages;
     arena arena;
@@ -226,7 +226,8 @@ static bool shares_pages(const company *c, const sequence *s) {
     return false;
 }
 
-/* The pages of a sequence leave the device. Their old places are spoiled, and the pages come back to other places. */
+/* The content of a sequence's pages leaves the device. The pages are spoiled, and the table gives them back. Then the
+ * table takes pages again, perhaps other ones, and the content comes back to these. */
 static void leave_and_return(company *c, sequence *s) {
     if (s->length == 0 || shares_pages(c, s)) return;
     size_t n_bytes = 0;

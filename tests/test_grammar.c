@@ -335,7 +335,7 @@ static void masks_allow_what_can_follow(void **state) {
                 for (uint32_t t = 0; t < n_vocab; t++) {
                     const bool is_end = cllm_tokenizer_is_eog(m.vocabulary.tokenizer, (int32_t)t);
                     const cllm_string spelled = cllm_tokenizer_decode(m.vocabulary.tokenizer, (int32_t)t, (int32_t)t);
-                    const bool ends_string = spelled.length == 1 && spelled.data[0] == '\0'; /* for what checks it */
+                    const bool ends_string = spelled.length == 1 && spelled.data[0] == '\0'; /* holds() would stop */
                     if ((mask[t / 32] >> t % 32 & 1) && !is_end && !ends_string &&
                         random_u64(&random) % ++n_allowed == 0)
                         token = (int32_t)t;

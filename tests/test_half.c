@@ -62,7 +62,7 @@ static void floats_between_round_to_nearest_even(void **state) {
     }
 }
 
-/* The nearest of all halfs by bisection, as doubles. */
+/* Finds the half that is nearest to the value, by bisection, with doubles. */
 static uint32_t nearest_f16(double value) {
     uint32_t below = 0, above = 0x7C00;
     if (value >= 65520) return 0x7C00;

@@ -92,7 +92,7 @@ static void small_templates_are_as_jinja_has_them(void **state) {
     arena_free(&a);
 }
 
-/* An object like this one, with the members bos_token and eos_token of `from`. */
+/* A copy of the object, with the members bos_token and eos_token of `from`. */
 static json_value with_tokens(const json_value *object, const json_value *from, arena *a) {
     json_member *members = arena_alloc(a, object->count + 2, sizeof *members);
     memcpy(members, object->members, object->count * sizeof *members);
@@ -226,7 +226,7 @@ static void parts_are_one_text(void **state) {
         size_t count;
         assert_ok(cllm_tokenizer_encode_parts(t, half, 2, 0, &tokens, &count, &err), &err);
         assert_int_equal(list_specials(t, tokens, count, specials),
-                         (size_t)(cut >= 12) + (cut >= 43)); /* where they end */
+                         (size_t)(cut >= 12) + (cut >= 43)); /* the two special tokens end there */
         cllm_free(tokens);
     }
     check_parts(t, NULL, 0, NULL, 0);

@@ -368,7 +368,7 @@ static void nothing_is_left_of_a_scale_of_zero(void **state) {
     free(got);
 }
 
-/* With any batch and number of threads, repacked or not. */
+/* Checks that the bits are the same with any batch and number of threads, repacked or not. */
 static void check_bits(const char *base, const recipe *recipes, size_t n_recipes) {
     cllm_lora loras[MOST_ADAPTERS];
     char name[64];
@@ -629,7 +629,8 @@ static const char *family_path(const char *name) {
     return shared_file(file);
 }
 
-/* A tied table is not adapted here: not every family allows an output matrix that differs from it. */
+/* If the embedding table is also the output, it is not adapted here. The merged model would need an output matrix of
+ * its own, which not every family allows. */
 static void a_family_equals_its_merged_model(void **state) {
     const char *name = *state, *base = family_path(name);
     if (!base) skip();
@@ -651,7 +652,7 @@ static void a_family_has_the_same_bits(void **state) {
     check_bits(path, both, 2);
 }
 
-/* If only these are adapted, the memory for A x must be large enough for them. */
+/* If only experts or only heads are adapted, the memory for A x must be large enough for them. */
 static void experts_and_heads_have_room(void **state) {
     (void)state;
     const recipe one = {13, 6, QUANT_F32, 6, 3, "_exps.weight", false},

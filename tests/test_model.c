@@ -42,7 +42,7 @@ static void a_sound_model_loads(void **state) {
     cllm_model_destroy(model);
 }
 
-/* A number of the metadata that contradicts other numbers, or the tensors of the sound model. */
+/* A number of the metadata that is out of range, or contradicts other numbers or the tensors of the sound model. */
 typedef struct bad_number {
     size_t offset; /* offset in tiny_model of the field that is set */
     uint32_t value;

@@ -223,7 +223,7 @@ static void none_are_none(void **state) {
 static void what_cannot_be_is_refused(void **state) {
     (void)state;
     static char endless[METADATA_KEY_LIMIT + 2],
-        long_suffix[METADATA_KEY_LIMIT - 3]; /* each by one byte, with "llama" */
+        long_suffix[METADATA_KEY_LIMIT - 3]; /* both make a key one byte too long: long_suffix comes after "llama" */
     memset(endless, 'k', sizeof endless - 1);
     memset(long_suffix, 'k', sizeof long_suffix - 1);
     long_suffix[0] = '.';
@@ -395,7 +395,7 @@ static void a_view_marks_what_its_look_ups_find(void **state) {
     assert_ok(gguf_get_u32(view, "u32", GGUF_OPTIONAL, &number, &err), &err);
     assert_ok(gguf_get_u32(view, "absent", GGUF_OPTIONAL, &number, &err), &err);
     assert_ok(gguf_get_u32(gguf, "u16", GGUF_OPTIONAL, &number, &err),
-              &err); /* the keys of the file itself, without marks */
+              &err); /* the file is read, not the view: this marks nothing */
     assert_non_null(cllm_gguf_find(view, "string"));
     gguf_view_destroy(view);
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {

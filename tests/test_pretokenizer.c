@@ -123,7 +123,7 @@ static void split_by_expression(const expression *e, pcre2_code *const *stages, 
         split_by_expression(e, stages + 1, text + begin, from - begin, s);
         split_by_expression(e, stages + 1, text + from, to - from, s);
         begin = to;
-        at = to > from ? to : to + 1; /* an empty match cuts, too; where one is possible, there are only digits */
+        at = to > from ? to : to + 1; /* an empty match cuts, too: superbpe's, between digits */
     }
     split_by_expression(e, stages + 1, text + begin, length - begin, s);
 }

@@ -22,8 +22,8 @@ enum {
     MOST_TOKENS = 2048,
     CHUNK = 64,      /* tokens that the paths evaluate in turn */
     BEGINNING = 192, /* every path reads these tokens of a text; the best path reads the rest, too */
-    SANITIZED =
-        24 /* tokens of a text under a sanitizer, which is slow: too few for means, so exact results are compared */
+    /* tokens of a text under a sanitizer, which is slow; too few to check the mean errors of the fast paths */
+    SANITIZED = 24
 };
 
 /* The KL of llama.cpp itself with default settings: of the whole text (published/README.md), and of its beginning

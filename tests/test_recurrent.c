@@ -282,9 +282,9 @@ static void a_prompt_may_leave_the_text_in_an_answer(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- the prefix cache */
 
-/* A model in an engine with a prefix cache. The texts are `tokens`, and other texts that begin like it. */
 enum { LONG = 700, N_CACHED_CONTEXT = 800, BEFORE_END = 8 };
 
+/* A model in an engine with a prefix cache. The texts are `tokens`, and other texts that begin like it. */
 typedef struct cached_bench {
     const char *name;
     cllm_model *model;
@@ -395,7 +395,7 @@ static void go_on_after_others(cached_bench *b) {
     converse(b, other, 120, 120, 90 - BEFORE_END);
     leave_text(b, 50, other); /* the text differs within the first answer */
     converse(b, other, 130, 130, 40 - BEFORE_END);
-    leave_text(b, 20, other); /* before any state; but now there is a state at the place where the texts differ */
+    leave_text(b, 20, other); /* the texts differ before any state, so this conversation leaves a state there */
     converse(b, other, 110, 110, 0);
     for (uint32_t i = 20; i < LONG; i++) other[i] = 1 + (b->tokens[i] + 11) % 500;
     converse(b, other, 115, 115, 20);
@@ -406,8 +406,8 @@ static void another_sequence_adopts_a_state(void **state) {
     with_cached_models(1 << 24, go_on_after_others);
 }
 
-/* A prompt in pieces, the last of which is short. Some states are kept at lengths that may be
- * useful later: 256, 512 and so on. */
+/* A prompt in pieces, the last of which is short. Some states are kept at lengths that may be useful later: 256, 512
+ * and so on. */
 static void adopt_pieces(cached_bench *b) {
     int32_t other[LONG];
     uint32_t n;
@@ -751,7 +751,7 @@ static void states_are_planned(void **state) {
     cllm_error err;
     if (!open_bench(&b, "qwen35", NULL, NULL)) skip();
     const uint64_t two = cllm_engine_plan(b.s->engine)->states;
-    /* 3 layers of 3 inputs of 192 channels, and 4 heads of 24 times 24, 3 times for each of 2 sequences */
+    /* 2 sequences with 3 states each; a state has 3 layers, with 3 inputs of 192 channels and 4 heads of 24 times 24 */
     assert_int_equal(two, (uint64_t)2 * 3 * 3 * (3 * 192 + 4 * 24 * 24) * sizeof(float));
     const cllm_engine_options options = {.n_ctx = 128, .n_sequences = 4};
     cllm_memory_plan plan;
@@ -783,7 +783,7 @@ static void a_gpu_leaves_states_to_the_cpu(void **state) {
     close_bench(&b);
 
     if (!open_bench(&b, "rwkv7", NULL, NULL)) skip();
-    /* 3 layers of 2 vectors of 128 elements, and 2 heads of 64 times 64 */
+    /* here a state has 3 layers, with 2 vectors of 128 elements and 2 heads of 64 times 64 */
     assert_int_equal(cllm_engine_plan(b.s->engine)->states,
                      (uint64_t)2 * 3 * 3 * (2 * 128 + 2 * 64 * 64) * sizeof(float));
     close_bench(&b);

@@ -2,10 +2,10 @@
  * values of each type, on each instruction set of this machine, and with repacked weights. They must also be near
  * the exact ones. Each model is loaded once.
  *
- * A model has 168 splits for each instruction set. A normal run takes those that cross the most borders and a few
- * random ones; under a sanitizer it takes one random split, and for one model every path. MINICLLM_TEST_LONG=1 takes
- * all. Each run prints its seed N; MINICLLM_TEST_SEED=N repeats it. An argument names the tests to run:
- * test_same_bits 'vectors/Q4_K*'. The program's flags are tested in same_bits.sh. */
+ * A model has 168 splits for each instruction set. A normal run takes a few random ones, and for the models of vectors/
+ * also those that cross the most borders. Under a sanitizer it takes one random split, and for one model every path.
+ * MINICLLM_TEST_LONG=1 takes all. Each run prints its seed N; MINICLLM_TEST_SEED=N repeats it. An argument names the
+ * tests to run: test_same_bits 'vectors/Q4_K*'. The program's flags are tested in same_bits.sh. */
 #include "support/check.h"
 #include "support/solo.h"
 

@@ -45,7 +45,7 @@ static void sorted(const double *keys, size_t n, size_t *order) {
 
 static void plain_drop(plain *d, size_t i) { d->score[i] = -INFINITY; }
 
-/* Is a less than b? Remembers if float might see it otherwise. */
+/* Is a less than b? Sets d->close if floats might give another answer. */
 static bool less(plain *d, double a, double b) {
     if (fabs(a - b) <= 2e-5 * (1 + fabs(a)) && !isinf(a) && a != b) d->close = true;
     return a < b;
@@ -111,7 +111,7 @@ static void plain_top_n_sigma(plain *d, double n_sigma) {
         if (!isinf(d->score[i])) variance += pow(d->score[i] - mean, 2) / (double)n;
     const double least = largest - n_sigma * sqrt(variance);
     for (size_t i = 0; i < d->n; i++) {
-        d->close |= d->score[i] == least; /* two scores, 2 standard deviations apart */
+        d->close |= d->score[i] == least; /* two scores are always 2 standard deviations apart */
         if (less(d, d->score[i], least)) plain_drop(d, i);
     }
 }
@@ -199,7 +199,7 @@ static void filters_keep_what_their_definitions_say(void **state) {
         for (size_t size = 0; size < 5; size++)
             for (size_t v = 0; v < 4; v++)
                 for (int round = 0; round < 10; round++) {
-                    const bool typical = cases[i].ours == filter_typical_p; /* whose order float may see otherwise */
+                    const bool typical = cases[i].ours == filter_typical_p; /* floats may order it differently */
                     fill(&d, &c, sizes[size], &random, round % 3 == 0 && !typical);
                     cases[i].ours(&c, cases[i].values[v]);
                     cases[i].plain(&d, (double)cases[i].values[v]);

@@ -207,7 +207,7 @@ static void the_published_suite_is_judged_right(void **state) {
 
 /* -------------------------------------------------------------------------------------------------------- cases */
 
-/* Schemas and instances with ' for ". */
+/* Copies a schema or an instance, with " in place of each '. */
 static void from_single_quotes(const char *text, char *to, size_t size) {
     assert_true(strlen(text) < size);
     size_t i = 0;

@@ -77,8 +77,8 @@ static void matches_family_logits(void **state) { check_reference("families", *s
 
 /* --------------------------------------------------------------------------- against plain arithmetic */
 
-/* One layer, one head, no position. Attention over a single token gives its value, so the whole pass fits in one
- * loop. */
+/* A model of one layer reads one token. At position 0, RoPE changes nothing, and attention over a single token gives
+ * its value. So a few loops compute the whole pass. */
 static void a_first_token_follows_the_formulas(void **state) {
     (void)state;
     tiny_model m = tiny_model_default();
@@ -165,7 +165,7 @@ static void assert_same_bits(const float *got, const float *want, size_t n, cons
                  o->cpu_isa ? o->cpu_isa : "best", (int)o->kv_type, o->n_batch, o->n_threads);
 }
 
-/* Each tensor type, with and without biases and an output matrix. */
+/* Four tensor types, each with and without biases; two of them are tied, so they have no output matrix. */
 static void same_bits_however_the_work_is_cut(void **state) {
     (void)state;
     const quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_Q4_0, QUANT_Q8_0};
@@ -292,7 +292,7 @@ static void same_bits_in_a_long_context(void **state) {
     }
 }
 
-/* Types of keys and values, and instruction sets, differ only by rounding. */
+/* With any type of keys and values, and on any instruction set, results differ only by rounding. */
 static void faster_ways_stay_close_to_the_exact_one(void **state) {
     (void)state;
     static const double limits[] = {[CLLM_KV_F16] = 1e-5, [CLLM_KV_F32] = 1e-9, [CLLM_KV_Q8_0] = 1e-3};
@@ -404,7 +404,7 @@ static void a_callback_can_stop_an_evaluation(void **state) {
         counted = (asked){.stop_at = stop_at};
         assert_error(solo_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
         assert_int_equal(counted.times, stop_at);
-        /* of the batches that were whole */
+        /* only complete batches count for the length */
         assert_int_equal(solo_length(session), counted.last / (2 * 2) * 2);
     }
     counted = (asked){0};
@@ -675,7 +675,7 @@ static cllm_model *spoiled(const char *tensor_name, float value) {
     return load(path);
 }
 
-/* Evaluates some tokens with each type of keys and values. status: by type; name: of the error where it is one. */
+/* Evaluates some tokens with each type of keys and values. status: by type. name, message: what an error must have. */
 static void check_diagnosis(const cllm_model *model, const cllm_status status[3], const char *name,
                             const char *message) {
     for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {

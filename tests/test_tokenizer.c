@@ -86,8 +86,8 @@ static void test_merges_by_list(void **state) {
     unload(&l);
 }
 
-/* The priority with which two strings merge, by the scores or the list of merges: the highest merges first; -INFINITY:
- * never. */
+/* The priority with which two strings merge, by the scores or by the list of merges. The highest one merges first;
+ * -INFINITY means that they never merge. */
 static float slow_priority(const vocabulary *v, const char *left, size_t left_length, size_t right_length) {
     char rule[64];
     if (v->merges) {
@@ -134,8 +134,8 @@ static void random_word(uint64_t *random, char *word, size_t length) {
     word[length] = 0;
 }
 
-/* Words of 2 to 5 letters, made of 3 different ones, each word once. Many scores are equal; every second word has a
- * rule. */
+/* Random words of 2 to 5 letters, made of 3 different ones, each word once. Many scores are equal. In every second
+ * round a list of merges, one for each word, takes the place of the scores. */
 static void test_heap_finds_what_trying_all_finds(void **state) {
     (void)state;
     uint64_t random = 1;

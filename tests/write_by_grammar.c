@@ -3,8 +3,8 @@
  *   write_by_grammar MODEL CASES FIRST_SEED N_SEEDS
  *
  * CASES has a line of JSON for each grammar: {"kind": "json_schema", "text": ...}. For each seed it prints a line
- * {"grammar": line, "seed": s, "text": t}, with "unfinished": true if the text was cut. Every third seed is greedy
- * except for its prompt; the others are drawn at temperatures 0.8 and 2. */
+ * {"grammar": line, "seed": s, "text": t}, with "unfinished": true if the text was cut. The temperature of a
+ * seed is 0, 0.8 or 2. At temperature 0, seeds differ only by their prompts. */
 #include "base/json.h"
 #include "cllm.h"
 

@@ -19,7 +19,7 @@ def read_list():
 
 
 def read_errors(path):
-    """The larger error of each model, of all instruction sets."""
+    """The largest error of each model on any instruction set."""
     errors = {}
     with open(path, encoding="utf-8", errors="replace") as file:
         for name, error in re.findall(r"# (\S+), [^:]*: NMSE (\S+)", file.read()):

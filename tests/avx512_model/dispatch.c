@@ -1,4 +1,5 @@
-/* In place of src/cpu/dispatch.c, for check_avx512_model: the scalar kernels, and as avx512 those that run on the model. */
+/* Takes the place of src/cpu/dispatch.c in check_avx512_model. There are two tables: the scalar kernels, and "avx512",
+ * the AVX-512 kernels over the model of their instructions. */
 #include "avx512_model/kernels_model.h"
 
 #include <string.h>

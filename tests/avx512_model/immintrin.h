@@ -1,6 +1,7 @@
-/* The AVX-512 intrinsics of src/cpu/kernels_avx512.c in plain C: what each does to its lanes, as Intel's Intrinsics Guide
- * defines it. Found in place of the compiler's header, it lets those kernels run, unchanged, on any CPU and under
- * sanitizers. NaNs are not told apart, the rounding mode is the default one, and nothing here is fast. */
+/* The AVX-512 intrinsics that src/cpu/kernels_avx512.c uses, in plain C. Intel's Intrinsics Guide defines what each
+ * does to its lanes. The compiler finds this file in place of its own header. So those kernels run unchanged on any
+ * CPU, and under sanitizers. All NaNs count as the same, the rounding mode is the default one, and nothing here is
+ * fast. */
 #ifndef AVX512_MODEL_IMMINTRIN_H
 #define AVX512_MODEL_IMMINTRIN_H
 
@@ -16,7 +17,7 @@ typedef long long __m256i __attribute__((vector_size(32)));
 typedef float __m512 __attribute__((vector_size(64)));
 typedef long long __m512i __attribute__((vector_size(64)));
 
-/* The same bits by other lanes. */
+/* The same bits, as lanes of other types. */
 typedef uint8_t model_bytes __attribute__((vector_size(64)));
 typedef int8_t model_signed_bytes __attribute__((vector_size(64)));
 typedef int32_t model_words __attribute__((vector_size(64)));
@@ -59,13 +60,13 @@ static inline __m512 _mm512_fmadd_ps(__m512 a, __m512 b, __m512 c) {
     return c;
 }
 
-/* The second one where either is a NaN, or both are zeros. */
+/* A lane is b's if either is a NaN, or if both are zeros. */
 static inline __m512 _mm512_max_ps(__m512 a, __m512 b) {
     EACH_LANE(i) b[i] = a[i] > b[i] ? a[i] : b[i];
     return b;
 }
 
-/* To each int32 of sum, which may wrap, the four products of its bytes: of a unsigned, of b signed. */
+/* Adds to each int32 of sum the four products of its bytes in a (unsigned) and in b (signed). The sum may wrap. */
 static inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
     const model_bytes unsigned_bytes = (model_bytes)a;
     const model_signed_bytes signed_bytes = (model_signed_bytes)b;
@@ -80,7 +81,7 @@ static inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
 
 /* -------------------------------------------------------------------------------------------- conversions */
 
-/* To the nearest, ties to even; what no int32 holds becomes the smallest one. */
+/* Rounds to the nearest integer, ties to even. A value that does not fit in an int32 becomes INT32_MIN. */
 static inline __m512i _mm512_cvtps_epi32(__m512 v) {
     model_words out;
     EACH_LANE(i) out[i] = v[i] >= -0x1p31f && v[i] < 0x1p31f ? (int32_t)rintf(v[i]) : INT32_MIN;
@@ -113,7 +114,7 @@ static inline __m512i _mm512_cvtepi8_epi32(__m128i v) {
     return (__m512i)out;
 }
 
-/* The low bits of each int32. */
+/* The low 8 bits of each int32. */
 static inline __m128i _mm512_cvtepi32_epi8(__m512i v) {
     model_16_signed_bytes out;
     EACH_LANE(i) out[i] = (int8_t)((model_words)v)[i];
@@ -128,7 +129,7 @@ static inline __m256i _mm512_cvtepi32_epi16(__m512i v) {
 
 /* --------------------------------------------------------------------------------------- moving lanes about */
 
-/* b where its bit of `which` is set. */
+/* Lane i is b's if bit i of `which` is set, otherwise a's. */
 static inline __m128 _mm_blend_ps(__m128 a, __m128 b, int which) {
     for (int i = 0; i < 4; i++) a[i] = which >> i & 1 ? b[i] : a[i];
     return a;
@@ -153,7 +154,8 @@ static inline __m512i _mm512_shuffle_epi8(__m512i v, __m512i indices) {
     return (__m512i)out;
 }
 
-/* In each quarter, two of a's four words taken in turn with the same two of b: the first two, or the last. */
+/* In each quarter, two of the four words of a and the same two of b, in turn: a, b, a, b. first: 0 takes words 0 and 1,
+ * 2 takes words 2 and 3. */
 static inline __m512i model_unpack_words(__m512i a, __m512i b, int first) {
     model_words out;
     EACH_LANE(i) out[i] = ((model_words)(i % 2 ? b : a))[i / 4 * 4 + first + i % 4 / 2];
@@ -162,7 +164,7 @@ static inline __m512i model_unpack_words(__m512i a, __m512i b, int first) {
 static inline __m512i _mm512_unpacklo_epi32(__m512i a, __m512i b) { return model_unpack_words(a, b, 0); }
 static inline __m512i _mm512_unpackhi_epi32(__m512i a, __m512i b) { return model_unpack_words(a, b, 2); }
 
-/* In each quarter, one of a's two double words and then the same one of b. */
+/* In each quarter, double word `which` (0 or 1) of a, and then the same one of b. */
 static inline __m512i model_unpack_double_words(__m512i a, __m512i b, int which) {
     __m512i out;
     for (int i = 0; i < 8; i++) out[i] = (i % 2 ? b : a)[i / 2 * 2 + which];

@@ -1,4 +1,4 @@
-/* The kernels of src/cpu/kernels_avx512.c, compiled with immintrin.h of this folder: for any CPU. */
+/* The kernels of src/cpu/kernels_avx512.c, compiled for any CPU with the immintrin.h of this folder. */
 #ifndef AVX512_MODEL_KERNELS_MODEL_H
 #define AVX512_MODEL_KERNELS_MODEL_H
 

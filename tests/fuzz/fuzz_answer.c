@@ -1,5 +1,5 @@
-/* Any text as an answer: the first byte chooses the template, the second where the text is split. Nothing is an
- * error, and the pieces must give what the whole gives. Run by `make fuzz`. */
+/* Any text as an answer: the first byte chooses the template, the second the length of the pieces. Nothing is an error,
+ * and the pieces must give what the whole gives. Run by `make fuzz`. */
 #include "cllm.h"
 
 #include <stdint.h>

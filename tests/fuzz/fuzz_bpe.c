@@ -35,8 +35,8 @@ static void put_byte_letters(void) {
     }
 }
 
-/* The input: a count and as many strings, each with its length (they follow the letters of all bytes unless NO_BYTES);
- * one byte for the type of each token; a count and merges. */
+/* The input: a count and as many strings, each with its length; a byte for the type of each of these; a count and
+ * merges. Unless NO_BYTES, the letters of all bytes are tokens, too, and come first. */
 static void put_vocabulary(input *in, uint8_t settings) {
     size_t n_bytes = settings & NO_BYTES ? 0 : 256, n_tokens = n_bytes + take(in);
     put_array("tokenizer.ggml.tokens", TYPE_STRING, n_tokens);

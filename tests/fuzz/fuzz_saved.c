@@ -1,8 +1,8 @@
 /* Any file as a saved sequence: one that is loaded continues and can be saved again; one that is refused leaves the
  * engine as it was. Run by `make fuzz`.
  *
- * Input: a byte of settings, then the file itself, or changes to a valid one, again and again: offset (2 bytes,
- * little-endian), a count (a byte), and that many bytes. */
+ * Input: a byte of settings, then the file itself, or a list of changes to a valid file. Each change is an offset (2
+ * bytes, little-endian), a count (a byte), and that many bytes. */
 #include "model_file.h"
 
 #include "base/hash.h"

@@ -44,8 +44,8 @@ static void put_built_in(uint8_t settings) {
     }
 }
 
-/* The input: a count and as many strings, each with its length; then one byte for the type and one for the score of
- * each token, or, instead of scores, a count and merges. */
+/* The input: a count and as many strings, each with its length; then a byte for the type of each token; then a byte for
+ * the score of each token, or, instead of scores, a count and merges. */
 static void put_vocabulary(input *in, uint8_t settings) {
     size_t n_tokens = take(in), n_shown = n_tokens - (settings & ODD_COUNTS && n_tokens ? 1 : 0);
     put_array("tokenizer.ggml.tokens", TYPE_STRING, n_tokens);

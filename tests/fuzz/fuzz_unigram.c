@@ -2,7 +2,7 @@
  * RWKV's, whose texts must decode to the same bytes.
  *
  * Input: a byte that chooses the kind, a byte of settings, then, unless BUILT_IN, a vocabulary in a loose binary
- * form (see put_vocabulary), then the charsmap, then the text. */
+ * form (see put_vocabulary), then, if MAP, the charsmap, then the text. */
 #include "vocabulary_file.h"
 
 enum {

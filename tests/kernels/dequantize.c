@@ -85,8 +85,8 @@ void dequantize_matches_the_shared_data(void **state) {
     assert_int_equal(n_checked, N_TYPES - 1); /* F32 is not dequantized */
 }
 
-/* Hashes (FNV-1a) of the codebooks' numbers. They are ggml's numbers, as the tests with shared data show. This test
- * also works without these data. */
+/* Compares hashes of the codebooks (FNV-1a, with entries in place of bytes). The entries are ggml's patterns in our own
+ * packing, as the tests with shared data show. This test also works without these data. */
 void codebooks_are_as_they_were(void **state) {
     (void)state;
     static const struct {

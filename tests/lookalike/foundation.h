@@ -2,7 +2,8 @@
 #pragma once
 #import <Foundation/Foundation.h>
 
-/* Ends the program unless an autorelease pool is open: what Apple's framework autoreleases inside would leak. */
+/* Ends the program unless an autorelease pool is open. Without one, objects that Apple's framework autoreleases in this
+ * method would leak. */
 void foundation_need_pool(const char *method);
 
 /* Autoreleased. */

@@ -1,5 +1,5 @@
 /* Objects that are counted. An object that is released too often, or autoreleased without a pool, ends the program.
- * Objects that are left at its end are listed and make it fail. */
+ * Objects that are left when the program ends are listed, and the program fails. */
 #include "foundation.h"
 
 #include "fibers.h"

@@ -1,6 +1,6 @@
-/* Stands in for Apple's Metal on Linux, to test driver_metal.m and the kernels where there is no Mac. Strict: what
- * Metal's validation would complain of, or a GPU get wrong in silence, ends the program with a message. Work is done
- * when the driver waits for it and no sooner, so that a wait that is missing shows.
+/* Stands in for Apple's Metal on Linux, to test driver_metal.m and the kernels without a Mac. It is strict: faults that
+ * Metal's validation would report, and faults that would silently give wrong results on a GPU, end the program with a
+ * message. Work runs only when the driver waits for it, so a missing wait shows.
  *
  * The environment (README.md in this folder lists it) chooses the device, its faults, and the order of the threads. */
 #define _DEFAULT_SOURCE /* mincore */
@@ -29,7 +29,7 @@ static uint64_t number_of(const char *name, uint64_t otherwise) {
     return text && *text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-/* Is this the fault that is asked for? Of "fault:N", from the Nth time on. */
+/* True if the environment asks for this fault. "fault:N" asks for it from the Nth time on. */
 static bool fails(const char *fault, uint64_t times) {
     const char *wanted = getenv("LOOKALIKE_METAL_FAULT");
     const size_t length = strlen(fault);
@@ -213,7 +213,7 @@ typedef struct dispatch {
     memcpy(copy, bytes, length);
     [self set:[[LookalikeBuffer alloc] initWithBytes:copy length:length owned:YES] address:copy atIndex:index];
 }
-/* Every buffer that the kernel takes must have been set since the dispatch before, and no other buffer. */
+/* Since the last dispatch, all buffers that the kernel takes must have been set, and no others. */
 - (void)expectArguments {
     bool taken[MSL_BUFFERS] = {false};
     if (!kernel) fibers_fatal("a dispatch without a pipeline");

@@ -155,7 +155,7 @@ static void with(const char *first, const char *second, void (*what)(setup *, cl
 
 /* ------------------------------------------------------------------------------------- messages and choices */
 
-/* Open, compile, find a kernel, and run it; name: the device's, or what failed. */
+/* Opens the device, compiles, finds a kernel, and runs it. said: out, the failure, or the device's name as its name. */
 static void use_device(setup *s, uint32_t index, cllm_error *said) {
     cllm_status status = driver->open(index, &s->device, &s->properties, said);
     if (status == CLLM_OK) status = compile(s, kernels);
@@ -513,7 +513,7 @@ static void buffers_may_be_released_unused(void **state) {
     close_all(&s);
 }
 
-/* In this order on several threads, one at a time. */
+/* The same steps are launched from several threads, one thread after another. */
 static void *use_from_here(void *user) {
     setup *s = user;
     for (int i = 0; i < 3; i++) {

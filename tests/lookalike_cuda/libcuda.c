@@ -361,8 +361,9 @@ CUresult cuMemGetInfo_v2(size_t *n_free, size_t *n_total) {
     return SUCCESS;
 }
 
-/* Pages that nobody may touch surround an allocation, so many that a wrong index ends in them and not in other memory.
- * Those behind begin where it ends (rounded up to 32 bytes); before it lies the rest of a page. */
+/* Pages that nobody may touch surround an allocation. They are so many that a wrong index hits them and not other
+ * memory. The pages behind it begin where the allocation ends (rounded up to 32 bytes). The pages before it end where
+ * its first page begins. */
 enum { GUARD = 64 << 20 };
 
 CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t n_bytes) {

@@ -53,8 +53,8 @@ bool test_sanitized(void);
  * random_u64. */
 bool test_leaves_out(uint64_t *draw);
 
-/* Draw a sample of n cases. chosen: out, [n], the numbers of at most `most` of them, rising; of all if test_long.
- * Returns how many there are. Each call draws others. */
+/* Draw a sample of n cases. chosen: out, [n], the numbers of at most `most` of them, or of all if test_long, in rising
+ * order. Returns how many were chosen. Each call draws others. */
 size_t test_draw(size_t n, size_t most, size_t *chosen);
 
 #endif

@@ -11,8 +11,8 @@ const char *__lsan_default_suppressions(void) {
            "libnvrtc\nleak:libcuda\n";
 }
 
-/* The search for leaks may crash on the thread-local data of a library that was loaded late, so it does not read them.
- * That hides no leaks, but a block that only they point to, dlerror's message, must be named above. */
+/* The search for leaks may crash when it reads the thread-local data of a library that was loaded late. So these data
+ * are not read. That hides no leaks. But dlerror's message, to which only these data point, must be named above. */
 const char *__lsan_default_options(void) { return "print_suppressions=0:use_tls=0"; }
 
 /* Freed blocks are kept for a while, to catch late uses: 16 MB of them instead of 256. */

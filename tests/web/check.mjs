@@ -11,14 +11,14 @@ const pictures = `${process.argv[2]}/web`;
 const upstream = process.env.MINICLLM_WEB_URL ?? '';
 mkdirSync(pictures, { recursive: true });
 
-/* In milliseconds: nothing that the page does takes longer, whatever comes. */
+/* In milliseconds: no task of the page may take longer, whatever the answer is. */
 const longestTask = 250;
 
-/* In milliseconds, for what is awaited: whether it comes, not when. */
+/* In milliseconds: how long a test waits for something. It tests whether it happens, not when. */
 const patience = 200000;
 
 const upheld = await standIn({ upstream });
-const alone = await standIn(); // for what a real server is not asked to be
+const alone = await standIn(); // for tests that no real server can serve
 let server = upheld;
 const browser = await chromium.launch({
   executablePath: process.env.MINICLLM_CHROMIUM,
@@ -155,7 +155,7 @@ test('a reload keeps conversations, and what had come of an answer', async (page
   server.script = () => ({ pieces: words(2000), every: 20 });
   await ask(page, 'Second');
   await page.waitForFunction(() => [...document.querySelectorAll('.assistant .content')].at(-1).textContent.length > 200);
-  await page.waitForTimeout(3000); // it is stored now and then
+  await page.waitForTimeout(3000); // the page stores an unfinished answer only now and then
   await page.reload();
   await finished(page, 2);
   assert.ok((await content(page).textContent()).length > 100);
@@ -423,7 +423,8 @@ test('the sanitizer alone makes them harmless', async (page) => {
     await new Promise((resolve) => setTimeout(resolve, 300));
   }, attacks).then(() => page.evaluate(harm, '#log'));
   assert.deepEqual(found, []);
-  // The policy speaks up where a document that nobody sees is made for DOMPurify to look at; answers never get so far.
+  // DOMPurify parses HTML in a document that nobody sees, and the policy reports violations there. Answers cause none,
+  // because their HTML is escaped before.
   page.wrong = page.wrong.filter((what) => !/^violation (script-src|style-src|base-uri)/.test(what));
 });
 
@@ -431,7 +432,7 @@ test('the attacks would do harm', async () => {
   const context = await browser.newContext();
   await context.addInitScript(() => { window.pwned = () => { window.hit = true; }; });
   let fired = 0;
-  for (let pause = 30; pause <= 3000 && fired < 20; pause *= 10) { // on a busy machine they take their time
+  for (let pause = 30; pause <= 3000 && fired < 20; pause *= 10) { // on a busy machine the attacks need more time
     fired = 0;
     for (const attack of attacks.filter((text) => text.startsWith('<'))) {
       const page = await context.newPage();
@@ -456,8 +457,8 @@ const kinds = {
   'of one piece of code': ['```c\n', ...Array.from({ length: 2000 }, (_, i) => ['if ', '(a > ', `${i}) `, 'f(b + 1', '); // x\n']).flat(), '```\n'],
   'of one table': ['| a | b | c |\n|---|---|---|\n', ...Array.from({ length: 1250 }, (_, i) => ['| ', `${i}`, ' | ', 'word ', 'and ', '| ', '`code`', ' |\n']).flat()],
 };
-/* The most milliseconds that a task of the page's main thread computes while `run` does something: a frame waits for no longer. The time that
- * other programs take the cores does not count. */
+/* The CPU time, in milliseconds, of the longest task of the page's main thread while `run` runs: a frame may wait as
+ * long. Time in which other programs have the cores does not count. */
 async function longestTaskOf(page, run) {
   await browser.startTracing(page, { categories: ['toplevel'] });
   await run();
@@ -493,7 +494,7 @@ test('who scrolls up stays there', async (page) => {
     const log = document.getElementById('log');
     return log.scrollHeight - log.scrollTop - log.clientHeight > 100;
   });
-  await page.waitForTimeout(200); // a wheel's way may have more steps
+  await page.waitForTimeout(200); // one turn of the wheel may scroll in several steps
   const top = await page.locator('#log').evaluate((log) => log.scrollTop);
   await page.waitForTimeout(500);
   assert.equal(await page.locator('#log').evaluate((log) => log.scrollTop), top);
@@ -558,7 +559,7 @@ test('every control has a name, every picture a text', async (page) => {
   assert.equal(await page.locator('#status[role=status]').textContent(), 'The answer is complete');
 });
 
-/* Between text and what is behind it, by WCAG: 4.5 at least. */
+/* Lists texts whose contrast with what is behind them is less than 4.5, the limit of WCAG. */
 const contrast = () => {
   const channel = (value) => (value / 255 <= 0.03928 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });

@@ -4,7 +4,7 @@
  * A test sets `server.script`, a function from a request to one of
  *     null                                          a plain answer, or upstream's
  *     { status, error, headers }                    a refusal
- *     { text or pieces, reasoning, every, end }     a stream: a piece each so many milliseconds (0: many at a time), and then
+ *     { text or pieces, reasoning, every, end }     a stream: a piece every `every` ms (0: many at a time), and then
  *                                                   'stop', 'length', 'cut' (no end), 'error' (an error in the stream) or 'hang'
  * and finds what was asked in `server.asked`. By itself, to look at the page: node tests/web/stand_in.mjs [PORT] */
 import { createServer } from 'node:http';

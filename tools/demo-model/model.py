@@ -85,8 +85,8 @@ class Block(nn.Module):
         q = q.permute(0, 2, 3, 1, 4).reshape(batch, config.n_kv_heads, group * length, config.head_dim)
         k, v = k.permute(0, 2, 3, 1), v.transpose(1, 2)
         scores = (q * config.head_dim ** -0.5) @ k
-        # Softmax in float32 also where the products are bfloat16: its gradient, a small difference of
-        # larger numbers, would be lost, and with it all that the heads could learn about where to look.
+        # Softmax is computed in float32 even if the products are bfloat16. Its gradient is a small difference
+        # of larger numbers. In bfloat16 it would be lost, and the heads could not learn where to look.
         scores = scores.float().view(batch, config.n_kv_heads, group, length, -1) + mask
         weights = scores.softmax(-1).view(batch, config.n_kv_heads, group * length, -1)
         out = (weights.to(v.dtype) @ v).view(batch, config.n_heads, length, config.head_dim)

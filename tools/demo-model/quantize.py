@@ -34,8 +34,8 @@ def dequantize_q8_0(blocks):
 
 def best_scale(x):
     """For each group of 16 (last axis): the scale whose 6-bit grid fits it best."""
-    # The weight of largest magnitude goes to -32, the far end of the grid; the scale's sign
-    # takes care of its own. Then some smaller and larger grids are tried too.
+    # With a reach of 32, the weight of largest magnitude becomes -32, the end of the grid. So the
+    # scale has the opposite sign of that weight. Smaller and larger reaches are tried, too.
     largest = numpy.take_along_axis(x, numpy.abs(x).argmax(-1)[..., None], -1)
     best = numpy.zeros_like(largest)
     best_error = numpy.full_like(largest, numpy.inf)
@@ -62,8 +62,8 @@ def quantize_q6_k(weights):
     step = step * scale
     q = numpy.divide(x, step, out=numpy.zeros_like(x), where=step != 0)
     q = (numpy.rint(q).clip(-32, 31) + 32).astype(numpy.uint8)
-    # Each half block of 128 weights is four quarters of 32: the low bits of quarters 0 and 2,
-    # and of 1 and 3, share bytes; the high bits of all four share one.
+    # Each half of a block, 128 weights, has four quarters of 32. Quarters 0 and 2 share bytes
+    # for their low bits, and so do 1 and 3. All four share bytes for their high bits.
     q = q.reshape(-1, 2, 4, 32)
     low, high = q & 15, q >> 4
     low = low[:, :, :2] | low[:, :, 2:] << 4                            # [blocks, 2, 2, 32]

@@ -21,9 +21,9 @@ if ! "$python" -c 'import torch, numpy' 2>/dev/null; then
     exit 1
 fi
 
-# Keep the memory of freed tensors, which spares the kernel clearing new pages at every step.
+# Keep the memory of freed tensors. Otherwise the kernel must clear new pages at every step.
 export MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_ARENA_MAX=2
-# Let a thread that waits for the other one sleep: much faster when something else uses a core too.
+# A thread that waits for the other one sleeps. This is much faster if another program uses a core, too.
 export OMP_WAIT_POLICY=passive
 export PYTHONDONTWRITEBYTECODE=1
 

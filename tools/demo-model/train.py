@@ -3,9 +3,9 @@
     /usr/bin/python3 train.py BUILD_DIR [--steps N] [--resume]
 
 Writes BUILD_DIR/tokenizer.json and, every 200 steps and at the end,
-BUILD_DIR/checkpoint.pt, from which --resume goes on.  The learning rate warms up, stays
-and, in the last part of the steps, falls along a cosine.  Since it stays the same for most
-of the time, a run that is resumed with another number of steps is like one that had
+BUILD_DIR/checkpoint.pt, from which --resume goes on.  The learning rate rises, stays the
+same, and falls along a cosine in the last half of the steps.  As long as it has not begun
+to fall, a run can be resumed with another number of steps: it is then like a run that had
 that number from the start.
 """
 import argparse
@@ -59,7 +59,7 @@ def loss_of(model, matrix, fast):
 
 
 def learning_rate(step, steps, peak, warmup=200, fall=0.5):
-    """Rises for the first steps, falls during the last part of them."""
+    """Rises in the first steps, and falls in the last half of them."""
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = max(0.0, (step / steps - (1 - fall)) / fall)

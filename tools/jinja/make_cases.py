@@ -4,8 +4,8 @@ transformers does it (needs python3-jinja2, 3.1).
 
     tools/jinja/make_cases.py > tests/jinja_cases.jsonl
 
-The first line has the variables of all. Each of the others is an object: template, and either text or error (a part of the message
-that every implementation should have, or "").
+The first line has the variables of all templates. Each other line is an object with a template, and with its text or
+an error: a part of the message that every implementation should have, or "" if messages may differ.
 """
 import json
 
@@ -225,7 +225,7 @@ def environment():
 
 
 def templates():
-    """One a line, and those with newlines."""
+    """The templates of one line each, and then those with newlines."""
     for line in TEMPLATES.strip("\n").split("\n"):
         yield line
     yield "  {% if t %}\n  indented\n  {% endif %}\nafter\n"

@@ -21,7 +21,7 @@ def read_maps(path):
 
 
 def ranges_of(maps):
-    """[first, last, step, upper, lower]: code points `step` apart that differ by the same."""
+    """[first, last, step, upper, lower]: code points `step` apart, with the same differences to their other case."""
     ranges = []
     for code_point, (upper, lower) in sorted(maps.items()):
         for found in reversed(ranges[-2:]):

@@ -4,8 +4,8 @@
     tools/unicode/make_normalization.py [FOLDER] > src/text/unicode_compositions.c
 
 FOLDER holds UnicodeData.txt, DerivedNormalizationProps.txt and PropList.txt; by default it is where Debian's package
-unicode-data puts them. What the tables mean is in src/text/unicode_normalize.h. Hangul syllables, which are composed by
-arithmetic, are not in them.
+unicode-data puts them. What the tables mean is in src/text/unicode_normalize.h. Hangul syllables are not in them,
+because arithmetic composes these.
 """
 import re
 import sys
@@ -56,7 +56,7 @@ def main():
     assert all(len(pair) == 2 and pair[1] not in decompositions for pair in pairs)
     primary = sorted((i for i, each in enumerate(composites) if each not in excluded), key=lambda i: pairs[i])
     blocks = [int(any(traits[at:at + BLOCK])) for at in range(0, END_OF_BLOCKS, BLOCK)]
-    assert not any(traits[:0x300])  # unicode_normalize.c passes over these
+    assert not any(traits[:0x300])  # unicode_normalize.c skips these
 
     def n_bytes(code_points):
         return len("".join(map(chr, code_points)).encode())

@@ -4,7 +4,7 @@
     tools/unicode/make_ranges.py [FOLDER] > src/base/unicode_ranges.c
 
 FOLDER holds UnicodeData.txt, PropList.txt and Scripts.txt; by default it is where Debian's package unicode-data puts them.
-What a class means stands in src/base/unicode.h, whose numbers are repeated below.
+src/base/unicode.h says what a class means. Its numbers are repeated below.
 """
 import re
 import sys
