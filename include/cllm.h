@@ -427,7 +427,7 @@ CLLM_API cllm_status cllm_transcript_set(cllm_transcript *transcript, const cllm
                                          cllm_error *err);
 
 /* Append tokens that the model generated. Do not append an end token: the next text has it. tokens: [count] ids of the
- * vocabulary. Errors: MEMORY. */
+ * vocabulary. Errors: MEMORY; then some of them may have been appended. */
 CLLM_API cllm_status cllm_transcript_append(cllm_transcript *transcript, const int32_t *tokens, size_t count,
                                             cllm_error *err);
 
@@ -530,7 +530,7 @@ typedef struct cllm_engine_options {
     uint32_t gpu_layers;
     /* On a GPU: the same bits in any batch, as on the CPU. The fast kernels for long batches are not used then. */
     bool exact;
-    /* Or NULL. Called several times for each layer on the CPU, and once for all layers on a GPU. It is also called
+    /* Or NULL. Called several times for each layer on the CPU, and once before each layer on a GPU. It is also called
      * while weights move to a GPU; done and total are bytes then. */
     cllm_progress progress;
     void *user;           /* passed to `progress` */

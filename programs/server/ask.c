@@ -326,7 +326,7 @@ static bool take_structured(request *r, const json_t *fields, const char *const 
     const char *text = NULL;
     const json_t *json = field_find(fields, names[0]), *words = field_find(fields, names[2]);
     if (json_is_string(json)) {
-        if (!ask_grammar(r, names[0], CLLM_GRAMMAR_JSON_SCHEMA, json_string_value(json), f)) return false;
+        if (!ask_grammar(r, names[0], CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, json_string_value(json), f)) return false;
     } else if (json && !ask_schema(r, names[0], json, false, f)) {
         return false;
     }

@@ -14,14 +14,22 @@ void show_health(exchange *x) {
     answer_failure(x, &f);
 }
 
+/* llama-server's names are for one model: that of ?model=NAME, otherwise the first one that is loaded. The answer is
+ * empty if it is not loaded. */
 void show_metrics(exchange *x) {
+    failure f;
     text_buffer text = {0};
-    bool found = false; /* only the first model that is ready: llama-server's names are for one model */
-    for (size_t i = 0; !found && i < models_count(); i++) {
+    const char *name = exchange_argument(x, "model");
+    served_model *m = name && *name ? model_find(name, &f) : NULL;
+    if (name && *name && !m) return answer_failure(x, &f);
+    bool found = m && model_hold(m);
+    for (size_t i = 0; !m && !found && i < models_count(); i++) {
         found = model_hold(model_at(i));
-        if (!found) continue;
-        metrics_print(model_at(i), &text);
-        model_let_go(model_at(i));
+        if (found) m = model_at(i);
+    }
+    if (found) {
+        metrics_print(m, &text);
+        model_let_go(m);
     }
     answer_text(x, 200, "text/plain; version=0.0.4", text.bytes ? text.bytes : "", text.length);
     free(text.bytes);

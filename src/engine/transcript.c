@@ -84,17 +84,18 @@ static void end_piece(cllm_transcript *t, bool generated) {
 
 cllm_status cllm_transcript_append(cllm_transcript *t, const int32_t *tokens, size_t count, cllm_error *err) {
     int32_t previous = t->n_tokens > 0 ? t->tokens[t->n_tokens - 1] : -1;
-    for (size_t i = 0; i < count; previous = tokens[i++]) {
-        const cllm_string bytes = cllm_tokenizer_decode(t->tokenizer, previous, tokens[i]);
-        if (!reserve(t, bytes.length, 1)) return error_set(err, CLLM_ERR_MEMORY, "no memory for a transcript");
+    size_t n = 0;
+    for (; n < count; previous = tokens[n++]) {
+        const cllm_string bytes = cllm_tokenizer_decode(t->tokenizer, previous, tokens[n]);
+        if (!reserve(t, bytes.length, 1)) break;
         memcpy(t->text + t->length, bytes.data, bytes.length);
         memset(t->trust + t->length, 0, bytes.length);
         t->length += bytes.length;
-        t->tokens[t->n_tokens] = tokens[i];
+        t->tokens[t->n_tokens] = tokens[n];
         t->ends[t->n_tokens++] = t->length;
     }
-    if (count > 0) end_piece(t, true);
-    return CLLM_OK;
+    if (n > 0) end_piece(t, true);
+    return n == count ? CLLM_OK : error_set(err, CLLM_ERR_MEMORY, "no memory for a transcript");
 }
 
 /* -------------------------------------------------------------------------------------------------- comparing */

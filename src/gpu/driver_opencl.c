@@ -204,6 +204,7 @@ static cllm_status allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **o
         code = device->cl.EnqueueFillBuffer(device->queue, *out, zeros, sizeof zeros, 0, (size_t)filled, 0, NULL, NULL);
     if (code == CL_SUCCESS) return CLLM_OK;
     release(device, *out);
+    *out = NULL;
     return no_memory(n_bytes, code, err);
 }
 
