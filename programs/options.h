@@ -27,13 +27,14 @@ typedef struct options {
     uint64_t given[3];  /* bits of the table's rows that the user gave: see is_given */
     const char *model;  /* of --model, or else the first argument */
     char **arguments;   /* the others: owned */
-    size_t n_arguments; /* detokenize: ids; bench, serve: more models; other commands store them in fields below */
+    size_t n_arguments; /* detokenize: ids; bench, serve: more models; grammar: files to check; pull, rm: names; other
+                           commands store them in fields below */
     const char *prompt; /* NULL: not given; "-": standard input */
     const char *file;   /* the prompt's file, or NULL */
     const char *tokens; /* a list of ids, or NULL */
     const char *text;   /* the file to measure perplexity on, or NULL */
     const char *logits; /* the file to write logits to, or NULL */
-    const char *chat_template;        /* name in the file, or a file; NULL: the model's own */
+    const char *chat_template;        /* a name in the model's file, a family's, or a file; NULL: the model's own */
     const char *chat_template_kwargs; /* a JSON object, or NULL */
     const char *system;               /* a system message, "@FILE" of one, or NULL */
     text_list attached;               /* files whose text is added to the question */
@@ -150,8 +151,8 @@ typedef struct command {
 extern const command commands[]; /* main.c; ends with a bit of 0 */
 
 /* Parse argv[1..argc-1]; argv[0] is the name of the program or command. Returns an exit status, after saying why. The
- * options point into argv, in which the key of an --override and the file of a --lora get a terminating 0. The caller
- * frees the options in any case. */
+ * options point into argv, or into `words` if there are some. There the key of an --override and the file of a --lora
+ * get a terminating 0. The caller frees the options in any case. */
 int parse_options(const command *c, int argc, char **argv, options *o);
 void free_options(options *o);
 
