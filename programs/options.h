@@ -115,7 +115,7 @@ typedef struct options {
     size_t n_loras;
     char **found; /* [n_found], owned: paths of models that were given by name */
     size_t n_found;
-    const char **names; /* [n_names], owned: how the user named the models that were found in the store */
+    const char **names; /* [n_names], owned: the model and the other arguments as the user wrote them */
     size_t n_names;
     char **words; /* [n_words], owned: argv without llama.cpp's flags, in our own words */
     int n_words;
@@ -164,8 +164,8 @@ int change_option(options *o, unsigned bit, const char *name, char *value);
  * Returns an exit status, after saying why. */
 int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM_N_STEPS], size_t *n);
 
-/* The long name of the option of a command (a bit) that a word names, or NULL. takes_next: out, true if its value is the
- * next word. */
+/* The long name of the option of a command (a bit) that a word names, or NULL. takes_next: out, true if its value is
+ * the next word. */
 const char *option_named(unsigned bit, const char *word, bool *takes_next);
 
 bool is_given(const options *o, const char *name); /* true if the user gave --name; false: it has its default */
