@@ -269,8 +269,9 @@ enum {
  * With continue_final_message the text ends within the last message, so that the model continues it.
  * flags: of the enum above. Messages are brought into the form that the template expects: content as text or as parts,
  * arguments as an object or as JSON text. If the template refuses the messages, these changes are tried one after the
- * other: later system messages move to the first one, call ids become nine letters and digits, neighbours of one role
- * become one message, content that is null becomes an empty text, and the system message joins the first user message.
+ * other: all system messages become one, which comes first, call ids become nine letters and digits, neighbours of one
+ * role become one message, content that is null becomes an empty text, and the system message joins the first user
+ * message.
  * now: seconds since 1970, for strftime_now, which prints local time.
  * parts: out, [*n_parts], owned; release with cllm_free. Trusted parts and others alternate.
  * Errors, with line and column: FORMAT and UNSUPPORTED (invalid JSON, or nested too deep), ARGUMENT (the template
@@ -302,8 +303,8 @@ typedef struct cllm_delta {
 /* Create a reader of an answer. The chat must outlive it. prompt: [n_parts] the text before the answer, which may have
  * opened the reasoning; NULL: as the template renders one user message. tools: JSON, the list of tools in OpenAI's
  * form, which says what types arguments have. Only tools in the list can be called: none if the list is empty. If
- * `tools` is an empty text, any name can be called. out: owned. Errors: FORMAT and UNSUPPORTED (tools is not valid
- * JSON), MEMORY. */
+ * `tools` is an empty text or null, any name can be called. out: owned. Errors: FORMAT (tools is not valid JSON, or not
+ * a list), UNSUPPORTED (it is nested too deep), MEMORY. */
 CLLM_API cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts,
                                         cllm_string tools, cllm_answer **out, cllm_error *err);
 CLLM_API void cllm_answer_destroy(cllm_answer *answer);
@@ -332,9 +333,9 @@ typedef struct cllm_call_options {
 /* Make the structure of answers that call tools in this chat's format, for CLLM_GRAMMAR_STRUCTURE. Generate with
  * spell_control, because cllm_answer_take needs special tokens spelled out. prompt: [n_parts] the text before the
  * answer, or NULL, as for cllm_answer_create. structure: out, owned, terminated; release with cllm_free. preamble: out,
- * the reasoning that may come first, for cllm_generation_options. Valid as long as the chat. Where the format writes
- * arguments key by key between marks, they come in the order of the schema, and a string ends at the mark after it.
- * Errors: FORMAT and UNSUPPORTED (tools is not valid JSON), ARGUMENT (there is no tool, or none of this name; a name
+ * the reasoning that may come first, for cllm_generation_options. Valid as long as the chat. Where the arguments are
+ * not one JSON object, they come in the order of the schema, and a string between marks ends at the mark after it.
+ * Errors: FORMAT and UNSUPPORTED (as for cllm_answer_create), ARGUMENT (there is no tool, or none of this name; a name
  * that the format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow), MEMORY.
  * cllm_grammar_create refuses the schema of a strict tool that it cannot enforce, and names the tool. */
 CLLM_API cllm_status cllm_chat_call_structure(const cllm_chat *chat, const cllm_call_options *options,
@@ -419,9 +420,9 @@ CLLM_API const int32_t *cllm_transcript_tokens(const cllm_transcript *transcript
 CLLM_API size_t cllm_transcript_n_tokens(const cllm_transcript *transcript);
 
 /* Set the text: parts, [n_parts]. As far as it begins like the previous text, the ids stay; the rest is encoded. Text
- * that was encoded in one call is kept as a whole or not at all; generated text is kept up to the first difference. BOS
- * comes first if the model wants it. Next, give the tokens to cllm_sequence_reuse. After an error a part of the old
- * text is left.
+ * that was encoded in one call is kept as a whole or not at all; generated text is kept up to the first difference if a
+ * special token of the new text follows there, and else not at all. BOS comes first if the model wants it. Next, give
+ * the tokens to cllm_sequence_reuse. After an error the old text is left, or a beginning of it.
  * Errors: those of cllm_tokenizer_encode_parts. */
 CLLM_API cllm_status cllm_transcript_set(cllm_transcript *transcript, const cllm_part *parts, size_t n_parts,
                                          cllm_error *err);
@@ -461,7 +462,7 @@ typedef struct cllm_model_info {
     uint32_t n_scores;     /* floats with CLLM_POOLING_RANK; 0: the model has no classifier */
     cllm_pooling pooling;  /* what CLLM_POOLING_MODEL stands for */
     bool is_encoder;       /* each token sees the tokens after it too: the model can only embed, not generate text */
-    uint64_t n_parameters; /* elements of all tensors, except those of an image model in the same file */
+    uint64_t n_parameters; /* elements of all tensors, except those of an image model, or of layers that only draft */
     uint64_t bytes_per_token; /* bytes of weights that are read to generate one token */
     const char *note;         /* one line about what is in the file but not used, or "" */
 } cllm_model_info;
@@ -598,8 +599,8 @@ CLLM_API void cllm_engine_set_progress(cllm_engine *engine, cllm_progress progre
 
 typedef struct cllm_stats {
     uint64_t tokens_evaluated; /* rows of all forward passes, including tokens that recurrent layers read again */
-    uint64_t cache_hits;       /* calls of cllm_sequence_reuse that found tokens in the prefix cache */
-    uint64_t tokens_reused;    /* tokens that these calls found, in all */
+    uint64_t cache_hits;       /* calls of cllm_sequence_reuse that took tokens from the prefix cache */
+    uint64_t tokens_reused;    /* tokens that these calls took, in all */
     uint64_t evictions;        /* pages that the prefix cache dropped */
     uint32_t pages_held;       /* pages that sequences hold now; a shared page counts once */
     uint32_t pages_cached;     /* pages that only the prefix cache holds now */
@@ -652,8 +653,8 @@ CLLM_API cllm_status cllm_sequence_save(const cllm_sequence *sequence, const cha
 /* Create a sequence from a saved file. This engine, or one set up in the same way, must have saved it. out: owned.
  * Errors: IO; FORMAT (the file is damaged, or not of this kind); UNSUPPORTED, with the difference in the message: the
  * version of the format, the model (its metadata with overrides, its tensors, its adapters), the type of keys and
- * values, the kernel path, the device, the factors of RoPE, on a GPU also `exact`; CONTEXT_FULL; MEMORY (no sequence or
- * page is left); DEVICE. */
+ * values, the kernel path, the device, the number of layers on a GPU, the factors of RoPE, on a GPU also `exact`;
+ * CONTEXT_FULL; MEMORY (no sequence or page is left); DEVICE. */
 CLLM_API cllm_status cllm_sequence_load(cllm_engine *engine, const char *path, cllm_sequence **out, cllm_error *err);
 
 /* ------------------------------------------------------------------------------------------- evaluating */
@@ -731,7 +732,8 @@ typedef struct cllm_logit_bias {
  * start for random draws. Penalties and DRY look at the text so far, including the prompt: see cllm_sampler_begin. All
  * numbers must be finite; where no range is given, any finite number is allowed. */
 typedef struct cllm_sampler_options {
-    /* 0 or less: always take the likeliest token that the other steps leave (the lowest id if several are equal). */
+    /* 0 or less, and dynatemp_range is 0: always take the likeliest token that the other steps leave (the lowest id if
+     * several are equal). */
     float temperature;
     float top_p;    /* (0, 1]: keep the likeliest tokens whose probabilities first sum to this; 1 or 0: off */
     uint32_t top_k; /* keep the k likeliest tokens, and all that are as likely as the last of them; 0: off */
@@ -764,7 +766,7 @@ typedef struct cllm_sampler_options {
     /* [n_dry_breakers] texts that end a run, up to 40 bytes of each; NULL: "\n" ":" "\"" "*" */
     const cllm_string *dry_breakers;
     size_t n_dry_breakers;
-    uint32_t mirostat;  /* 1 or 2: the version of mirostat, which replaces all steps but temperature; 0: off */
+    uint32_t mirostat;  /* 1 or 2: the version, which replaces all steps but temperature; 0, or temperature 0: off */
     float mirostat_tau; /* 0 or more: the surprise that it aims at, in bits */
     float mirostat_eta; /* 0 or more: how fast it gets there */
     /* [0, 1]: the probability that tokens drawn by adaptive-p should have on average; negative: the step does
@@ -958,8 +960,9 @@ typedef struct cllm_generation_options {
  * sampler would have drawn are kept. Drafting pauses while it saves no time. Where a grammar leaves only one way to go
  * on, those bytes are drafted too (on a GPU only if the engine is exact).
  * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`, a grammar together with
- * fill_mask), CONTEXT_FULL, MEMORY. If the prompt exactly fills the context, the generation has ended at once, with
- * CLLM_END_CONTEXT_FULL. */
+ * fill_mask), UNSUPPORTED (as for cllm_matcher_create), CONTEXT_FULL, MEMORY. The generation has ended at once if the
+ * prompt exactly fills the context (CLLM_END_CONTEXT_FULL), or if the grammar allows only the empty text
+ * (CLLM_END_GRAMMAR). */
 CLLM_API cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,
                                             const cllm_generation_options *options, cllm_generation **out,
                                             cllm_error *err);
@@ -978,11 +981,11 @@ CLLM_API cllm_end cllm_generation_end(const cllm_generation *generation);
  * do not, cllm_generation_take computes them. */
 CLLM_API void cllm_generation_prepare(cllm_generation *generation);
 
-/* Take the result of cllm_eval for the span. A cancelled span ends the generation. At the end the sequence holds all
- * tokens but the last drawn one. event: out; it is empty while the prompt is not evaluated completely.
+/* Take the result of cllm_eval for the span. A cancelled span ends the generation. At any other end the sequence holds
+ * all tokens but the last drawn one. event: out; it is empty while the prompt is not evaluated completely.
  * Errors: the span's status; ARGUMENT if the span was not evaluated because another span of the call was refused (ask
  * with cllm_generation_wants again); those of cllm_sequence_diagnose, if a logit is not a finite number; ARGUMENT (a
- * mask that allows no token); MEMORY. */
+ * mask that allows no token); UNSUPPORTED (as for cllm_matcher_fill_mask); MEMORY. */
 CLLM_API cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *span, cllm_event *event,
                                           cllm_error *err);
 

@@ -33,7 +33,8 @@ typedef struct bencher {
 /* -------------------------------------------------------------------------- counting operations and bytes */
 
 /* Multiply-accumulates of the layers for a token. Two matrices are left out: rows of the embedding table are only
- * looked up, and a prompt needs the output matrix only for its last token. */
+ * looked up, and a prompt needs the output matrix only for its last token. Matrices of experts are left out too,
+ * because their tensors have three dimensions. */
 static uint64_t count_layer_macs(const cllm_gguf *gguf) {
     uint64_t macs = 0;
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
@@ -69,7 +70,8 @@ static double count_bytes(const bencher *b, const bench_result *test) {
 
 /* ---------------------------------------------------------------------------------------------- measuring */
 
-/* Bring sequence i to `depth` tokens. If it cannot be truncated, because of a sliding window, it starts again. */
+/* Bring sequence i to `depth` tokens. If it cannot be truncated, because of a sliding window or recurrent layers, it
+ * starts again. */
 static cllm_status seek(bencher *b, size_t i, uint64_t depth, cllm_error *err) {
     cllm_sequence *sequence = b->sequences[i];
     if (cllm_sequence_length(sequence) > depth && cllm_sequence_truncate(sequence, (uint32_t)depth, err) != CLLM_OK)

@@ -32,10 +32,10 @@ typedef struct bench_result {
     const char *cpu_isa, *kv_type, *device;
     uint64_t file_bytes;
     uint64_t threads, batch, prompt, depth, gen;
-    uint64_t sequences; /* sequences that decode together; 0: one sequence without company */
+    uint64_t sequences; /* sequences that decode together; 0: --sequences is not given, so one sequence decodes */
     uint64_t gpu_layers;
     bench_speed speed[BENCH_DECODE + 1];
-    double launches, launched_bytes; /* of the GPU for a decoded token, on average; NAN without a GPU */
+    double launches, launched_bytes; /* of the GPU for the first token decoded after `depth`; NAN without a GPU */
     machine_speed machine;           /* with the same number of threads; NAN if a GPU computes */
 } bench_result;
 

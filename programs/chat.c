@@ -226,7 +226,8 @@ static int set(talk *t, char *arguments) {
 
 #define BLOCK_MARK "\"\"\""
 
-/* True if a line ends the text: the mark is at the line's end, and does not close a pair within the line. */
+/* True if a line ends the text: the mark is at the line's end, and does not close a pair within the line. length: white
+ * space at the end is removed from it, and so is the mark if the result is true. */
 static bool ends_block(const char *line, size_t *length) {
     size_t n_marks = 0;
     while (*length > 0 && strchr(" \t", line[*length - 1])) --*length;
@@ -239,8 +240,8 @@ static bool ends_block(const char *line, size_t *length) {
     return true;
 }
 
-/* Read the text after the mark, up to a line that ends with the mark; a paste counts as one line. text: out, owned, if
- * the result is LINE_READ. */
+/* Read the text after the mark, up to a line that ends with the mark; a paste counts as one line. text: out, owned,
+ * whatever the result is. */
 static line_result read_block(talk *t, const char *begun, char **text, size_t *length) {
     const char *line = begun;
     size_t n = strlen(begun);

@@ -20,7 +20,8 @@ int pull(const options *o);
 int list_models(const options *o);
 int remove_models(const options *o);
 
-/* Replace model names in the options of another command by paths. Returns an exit status, after saying why. */
+/* Replace model names in a command's options by paths; pull, list and rm keep the names. Returns an exit status, after
+ * saying why. */
 int find_models(const command *c, options *o);
 
 #endif

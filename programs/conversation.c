@@ -198,7 +198,8 @@ size_t conversation_count_tokens(conversation *c) {
     return count;
 }
 
-/* The same without the oldest `n` turns. fits: out, true if there is room for `room` more tokens. */
+/* Put the conversation without its oldest `n` turns into the transcript. fits: out, true if more than `room` positions
+ * of the context are left. */
 static int render_without(conversation *c, size_t n, size_t room, cllm_part **parts, size_t *n_parts, bool *fits) {
     c->n_left_out = n;
     cllm_free(*parts);

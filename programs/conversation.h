@@ -40,14 +40,14 @@ typedef struct conversation {
     bool answered;         /* it was kept */
     cllm_end end;          /* NONE: there is none, or it was interrupted */
     bool only_reasoned;    /* it has reasoning only: nothing was printed as content */
-    uint64_t n_unfinished; /* how many tokens it has, if its grammar is not complete; otherwise 0 */
+    uint64_t n_unfinished; /* if its grammar is not complete: how many tokens all answers have so far; otherwise 0 */
 
     /* totals */
     pace evaluated, generated;
 } conversation;
 
 /* c: all zero except `run`, a started model, and the settings. Returns an exit status, after saying why, as do all
- * functions here. */
+ * functions here that return an int. */
 int conversation_start(conversation *c);
 void conversation_end(conversation *c);
 

@@ -1,6 +1,6 @@
-/* Implements download.h. Bytes go to FILE.partial. Only one process at a time writes it: the one that holds a lock on
- * FILE.lock. A later run continues at the end of FILE.partial. When size and SHA-256 are right, it is renamed to
- * FILE. */
+/* Implements download.h. Bytes go to FILE.partial, or, from another server than the Hub, to FILE.ETAG.partial. Only one
+ * process at a time writes it: the one that holds a lock on FILE.lock. A later run continues at its end. When size and
+ * SHA-256 are right, as far as they are known, it is renamed to FILE. */
 #ifdef HAVE_CURL
 #include "download.h"
 

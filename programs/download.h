@@ -13,9 +13,9 @@ typedef struct download {
     const model_name *name;
     const char *revision; /* a commit of the repository */
     const char *file;     /* in the repository, or a URL */
-    path_text path;       /* where to put it; FILE.partial and FILE.lock are beside it while it arrives */
+    path_text path;       /* where to put it; its .partial and .lock are beside it while it arrives */
     uint64_t size;        /* HTTP_UNSAID: unknown; set when the file is complete */
-    char sha256[65];      /* "": unknown; set when the file is complete */
+    char sha256[65];      /* "": unknown; set when the file was fetched, not if it was there already */
     bool replace;         /* an existing file is an older version: replace it */
 } download;
 

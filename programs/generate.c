@@ -57,8 +57,8 @@ static int encode_prompt(const run *r, prompt *p) {
     return EXIT_SUCCESS;
 }
 
-/* Put a saved text before the prompt. If the prompt is empty, its last token is evaluated again, to predict the next
- * one. */
+/* Put a saved text before the prompt. If the prompt is empty, the last token of the saved text is evaluated again, to
+ * predict the next one. */
 static int load_text(run *r, prompt *p) {
     cllm_error err;
     cllm_sequence_destroy(r->sequence);

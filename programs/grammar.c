@@ -120,7 +120,8 @@ static int print_times(double compile, mask_times *t) {
     return EXIT_SUCCESS;
 }
 
-/* Encode a text into ids that spell all of it. *ids is empty if the tokenizer cannot do that. */
+/* Encode a text into ids that spell all of it. tokens: out, owned; release with cllm_free. Returns how many there are;
+ * 0 if the text is empty, or if the tokenizer cannot spell it. */
 static size_t encode_exactly(const cllm_tokenizer *tokenizer, const input *text, int32_t **tokens) {
     size_t count = 0, length = 0;
     *tokens = NULL;
@@ -158,7 +159,7 @@ static cllm_status check_text(const grammar_use *g, const cllm_tokenizer *tokeni
         *n_bytes += n_taken;
         if (!allowed || n_taken < spelled.length) break;
     }
-    if (status == CLLM_OK && n_tokens == 0) /* the vocabulary does not have all bytes */
+    if (status == CLLM_OK && n_tokens == 0) /* the text is empty, or the vocabulary does not have all bytes */
         status = cllm_matcher_take_bytes(matcher, text->data ? text->data : "", text->length, n_bytes, err);
     if (status == CLLM_OK) *accepted = *n_bytes == text->length && cllm_matcher_can_end(matcher);
     cllm_matcher_destroy(matcher);

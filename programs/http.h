@@ -28,7 +28,7 @@ typedef enum http_result {
     HTTP_STOPPED,     /* by a signal */
     HTTP_DECLINED,    /* the sink wanted no more bytes */
     HTTP_DROPPED,     /* the connection was lost or stalled: worth another try */
-    HTTP_UNREACHABLE, /* no connection */
+    HTTP_UNREACHABLE, /* no connection, or another error of libcurl */
 } http_result;
 
 /* Takes bytes of an answer. Returns false to stop. */

@@ -17,8 +17,8 @@ typedef struct location {
 /* List all GGUF files of the repository at the name's revision. Returns an exit status, after saying why. */
 int hub_list(http *h, const model_name *name, file_list *files);
 
-/* Find a file of the repository at a revision, or, if the name is a URL, that file. Returns an exit status, after
- * saying why. */
+/* Find a file of the repository at a revision; if the name is a URL, `path` is the URL to ask. Returns an exit status,
+ * after saying why. */
 int hub_locate(http *h, const model_name *name, const char *revision, const char *path, location *where);
 
 /* Print one line that says why a server refused. Returns an exit status. */

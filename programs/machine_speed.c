@@ -140,7 +140,7 @@ static double best_rate(share *shares, uint32_t n, void *(*task)(void *)) {
 }
 
 machine_speed machine_measure(uint32_t n_threads) {
-    /* a thread's part is several times as large as any last cache today */
+    /* the parts together are 256 MiB or more: several times as large as most last caches */
     const size_t pieces = n_threads == 1 ? 256 : n_threads <= 16 ? 128 : n_threads <= 64 ? 64 : 1 + 4096 / n_threads;
     const size_t words_each = pieces * piece;
     machine_speed speed = {n_threads, NAN, NAN};

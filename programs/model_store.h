@@ -1,6 +1,7 @@
 /* Models by name: what a name means, where the files of pulled models are, and which models are pulled.
  *
- * DIR/hf/OWNER/NAME/TAG.json        what is pulled; written when all files are complete
+ * DIR/hf/OWNER/NAME/TAG.json        what is pulled; written when all files are complete. Without a tag, FILE replaces
+ *                                   TAG; another revision than main follows it as @REVISION; "/" becomes "+"
  * DIR/hf/OWNER/NAME/COMMIT/FILE     the files, as the Hub names them; FILE.partial until a file is complete
  * DIR/url/HOST/PATH[.json]          the same for a file on another server
  *
@@ -30,8 +31,8 @@ typedef struct model_name {
     char text[2048];    /* the name as `list` shows it */
 } model_name;
 
-/* Parse hf:OWNER/NAME[:TAG], the same without hf:, or the URL of a GGUF file. /FILE may follow OWNER/NAME, and
- * @REVISION may come last. Returns false if it is none of these. */
+/* Parse hf:OWNER/NAME[:TAG], the same without hf:, the URL of a GGUF file, or of a model's page on the Hub. /FILE may
+ * follow OWNER/NAME instead of :TAG, and @REVISION may come last. Returns false if it is none of these. */
 bool name_parse(const char *text, model_name *name);
 bool name_is_of_hub(const char *text); /* true if it begins with hf:, hf.co/ or huggingface.co/ */
 void name_spell(model_name *name);     /* set `text`, after a field has changed */
@@ -56,8 +57,9 @@ bool file_list_add(file_list *list, const char *path, uint64_t size, const char 
 /* True if a path that a server gave may be used below one of our folders. */
 bool path_is_safe(const char *path);
 
-/* The files of a repository that make up the model with this name: all its shards. Companion files (mmproj, mtp,
- * imatrix) are never a model. */
+/* The files of a repository that make up the model with this name: all its shards. Without a tag or a file in the name
+ * it is the Q4_K_M, or else the only model. Companion files (mmproj, mtp, imatrix) are no models, but name->file may
+ * name any file. */
 typedef enum file_choice { CHOICE_MADE, CHOICE_NONE, CHOICE_SEVERAL, CHOICE_SHARDS_MISSING } file_choice;
 file_choice choose_files(const model_name *name, const file_list *all, file_list *chosen);
 
@@ -68,7 +70,7 @@ tag_text tag_of(const char *path);                   /* the quantization in a fi
 bool tag_matches(const char *path, const char *tag); /* true if the path has it as whole parts, in any letter case */
 bool is_first_file(const char *path);                /* of a model: not a later shard, not a companion file */
 
-/* The path of a shard, from the path of the first one; "" if there is none. */
+/* The path of shard `index`, from 0, of the model whose first file is at `path`; "" if there is none. */
 path_text shard_of(const char *path, unsigned index);
 
 /* ----------------------------------------------------------------------------------------------- models */
@@ -86,7 +88,9 @@ path_text store_folder(void); /* DIR, or "" if there is no home folder */
 bool store_exists(void);      /* true if the store is there and can be read; false: errno */
 path_text store_folder_of(const model_name *name, const char *commit); /* of its files */
 
-bool store_find(const model_name *name, stored_model *model);    /* among the pulled models with all their files */
+/* Find a model among the pulled ones that have all their files. A repository without a tag or a file means its Q4_K_M,
+ * or else its only pulled model. */
+bool store_find(const model_name *name, stored_model *model);
 bool hf_cache_find(const model_name *name, stored_model *model); /* in Hugging Face's cache */
 path_text stored_path(const stored_model *model);                /* its first file */
 uint64_t stored_bytes(const stored_model *model);

@@ -27,13 +27,14 @@ typedef struct options {
     uint64_t given[3];  /* bits of the table's rows that the user gave: see is_given */
     const char *model;  /* of --model, or else the first argument */
     char **arguments;   /* the others: owned */
-    size_t n_arguments; /* detokenize: ids; bench, serve: more models; other commands store them in fields below */
+    size_t n_arguments; /* detokenize: ids; bench, serve: more models; grammar: files to check; pull, rm: names; other
+                           commands store them in fields below */
     const char *prompt; /* NULL: not given; "-": standard input */
     const char *file;   /* the prompt's file, or NULL */
     const char *tokens; /* a list of ids, or NULL */
     const char *text;   /* the file to measure perplexity on, or NULL */
     const char *logits; /* the file to write logits to, or NULL */
-    const char *chat_template;        /* name in the file, or a file; NULL: the model's own */
+    const char *chat_template;        /* a name in the model's file, a family's, or a file; NULL: the model's own */
     const char *chat_template_kwargs; /* a JSON object, or NULL */
     const char *system;               /* a system message, "@FILE" of one, or NULL */
     text_list attached;               /* files whose text is added to the question */
@@ -114,7 +115,7 @@ typedef struct options {
     size_t n_loras;
     char **found; /* [n_found], owned: paths of models that were given by name */
     size_t n_found;
-    const char **names; /* [n_names], owned: how the user named the models that were found in the store */
+    const char **names; /* [n_names], owned: the model and the other arguments as the user wrote them */
     size_t n_names;
     char **words; /* [n_words], owned: argv without llama.cpp's flags, in our own words */
     int n_words;
@@ -150,8 +151,8 @@ typedef struct command {
 extern const command commands[]; /* main.c; ends with a bit of 0 */
 
 /* Parse argv[1..argc-1]; argv[0] is the name of the program or command. Returns an exit status, after saying why. The
- * options point into argv, in which the key of an --override and the file of a --lora get a terminating 0. The caller
- * frees the options in any case. */
+ * options point into argv, or into `words` if there are some. There the key of an --override and the file of a --lora
+ * get a terminating 0. The caller frees the options in any case. */
 int parse_options(const command *c, int argc, char **argv, options *o);
 void free_options(options *o);
 
@@ -163,8 +164,8 @@ int change_option(options *o, unsigned bit, const char *name, char *value);
  * Returns an exit status, after saying why. */
 int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM_N_STEPS], size_t *n);
 
-/* The long name of the option of a command (a bit) that a word names, or NULL. takes_next: out, true if its value is the
- * next word. */
+/* The long name of the option of a command (a bit) that a word names, or NULL. takes_next: out, true if its value is
+ * the next word. */
 const char *option_named(unsigned bit, const char *word, bool *takes_next);
 
 bool is_given(const options *o, const char *name); /* true if the user gave --name; false: it has its default */

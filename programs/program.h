@@ -14,7 +14,8 @@
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* From now on, also copy messages of fail in this thread into text, cut to its size. NULL: stop copying. */
+/* From now on, also copy messages of fail and usage_error in this thread into text, cut to its size. NULL: stop
+ * copying. */
 void fail_into(char *text, size_t size);
 
 /* Call fail for an error of the library. If a signal to stop caused the error, print nothing and return

@@ -30,7 +30,7 @@ typedef struct grammar_use {
 enum { EXIT_NOT_ENFORCED = 3 }; /* for a grammar that is valid but cannot be enforced */
 
 /* Replace the grammar in `g` by the one that the options ask for, if any. Returns an exit status, after saying why:
- * EXIT_USAGE if it is malformed or cannot be read; then the old grammar stays. */
+ * EXIT_USAGE if it is malformed or cannot be read, EXIT_NOT_ENFORCED, or EXIT_FAILURE. Then the old grammar stays. */
 int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use *g);
 void drop_grammar(grammar_use *g); /* end the use of a grammar */
 void free_grammar(grammar_use *g);

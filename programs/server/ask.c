@@ -50,7 +50,7 @@ static bool take_count(const json_t *fields, const char *name, int64_t least, ui
     return true;
 }
 
-/* {"15043": -1, ...} or [[15043, -1], ["text", false], ...] */
+/* Add a bias to a token, or to each token of a text (then `token` does not count). */
 static bool add_bias(request *r, const char *text, int64_t token, double bias, failure *f) {
     const uint32_t n_vocab = cllm_model_get_info(r->model->run.model)->n_vocab;
     int32_t *tokens = NULL;
@@ -89,6 +89,7 @@ static bool own_bias(request *r, failure *f) {
     return true;
 }
 
+/* {"15043": -1, ...} or [[15043, -1], ["text", false], ...] */
 static bool take_bias(request *r, const json_t *value, failure *f) {
     const char *key;
     json_t *item;
@@ -178,7 +179,8 @@ static bool take_samplers(request *r, const json_t *fields, failure *f) {
     return true;
 }
 
-/* A negative seed, such as -1, means a fresh one; all others are used unchanged. */
+/* A negative seed, such as -1, keeps the one of ask_begin: that of --seed, or a fresh one. All others are used
+ * unchanged. */
 static bool take_seed(request *r, const json_t *fields, failure *f) {
     int64_t seed = -1;
     if (!field_whole(fields, "seed", INT64_MIN, INT64_MAX, &seed, f)) return false;
@@ -321,7 +323,7 @@ static bool ask_choice(request *r, const char *field, const json_t *list, failur
     return good;
 }
 
-/* vLLM's fields. prefix: of their names in messages. */
+/* vLLM's fields. names: those of the schema, the regular expression, the choice and the grammar. */
 static bool take_structured(request *r, const json_t *fields, const char *const names[4], failure *f) {
     const char *text = NULL;
     const json_t *json = field_find(fields, names[0]), *words = field_find(fields, names[2]);

@@ -1,5 +1,5 @@
-/* What the requests of all APIs have in common: turns JSON fields into the fields of request.h. Each function returns
- * false after filling f. */
+/* What the requests of all APIs have in common: turns JSON fields into the fields of request.h. A function that takes a
+ * failure f returns false after filling it. */
 #ifndef SERVER_ASK_H
 #define SERVER_ASK_H
 
@@ -18,8 +18,8 @@ bool ask_sampling(request *r, const json_t *fields, failure *f);
 /* Read stop strings: a string, or a list of strings. name: of the field, for messages. */
 bool ask_stops(request *r, const char *name, const json_t *stops, failure *f);
 
-/* Read the form that the text must have: response_format, json_schema, grammar, structured_outputs, format. At most one
- * of them. */
+/* Read the form that the text must have: response_format, json_schema, grammar, structured_outputs, guided_json and
+ * vLLM's other guided fields. At most one of them. */
 bool ask_form(request *r, const json_t *fields, failure *f);
 bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const char *text, failure *f);
 bool ask_schema(request *r, const char *field, const json_t *schema, bool in_order, failure *f);

@@ -29,7 +29,7 @@ void completion_fail_with(choice *c, const cllm_error *err) {
 
 /* ------------------------------------------------------------------------------------------------ start */
 
-/* The first choice of a request uses its seed; every other choice has a seed of its own. */
+/* The first choice of each prompt uses the request's seed; the others of the prompt have seeds of their own. */
 static uint64_t seed_of(const choice *c) {
     const size_t n = c->index % c->request->n_each;
     uint64_t x = c->request->sampling.seed + 0x9E3779B97F4A7C15u * n;
@@ -284,8 +284,8 @@ static bool copy_tokens(choice *c, event *e, const cllm_event *from) {
     return true;
 }
 
-/* Check the lines drawn so far. Returns false at the first line that is indented less than the request wants: the text
- * ends there. */
+/* Check the lines of the new text. Returns false at the first one that is indented less than the request wants: the
+ * text is cut there. */
 static bool keeps_indent(choice *c, cllm_string *text) {
     for (size_t i = 0; i < text->length; i++) {
         const char byte = text->data[i];

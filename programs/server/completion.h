@@ -36,7 +36,8 @@ struct choice {
  * on the choice owns the sequence. false: it cannot start, or has ended at once; the request knows. */
 bool completion_start(choice *c, cllm_sequence *sequence);
 
-/* Ask what to evaluate next, at most `most` tokens of a prompt. false: nothing. */
+/* Ask what to evaluate next, at most `most` tokens of a prompt (a text to embed is evaluated at once; a prompt that is
+ * scored has its own limit). false: nothing. */
 bool completion_wants(choice *c, size_t most, cllm_span *span);
 size_t completion_n_left(const choice *c); /* tokens to evaluate before the next one is drawn */
 
@@ -49,7 +50,7 @@ bool completion_may_adopt(const choice *c);
 /* Take the longest beginning of its tokens that is in the cache now. */
 void completion_adopt(choice *c);
 
-/* Give its pages to other choices. It will start again from its tokens later. */
+/* Give its pages to other choices. It will start again from its tokens later. false: its sequence cannot be emptied. */
 bool completion_give_way(choice *c);
 
 /* Tell the request that this choice failed. */

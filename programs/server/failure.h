@@ -14,7 +14,7 @@ typedef struct failure {
     char message[640];    /* one sentence */
     size_t n_prompt;      /* if the prompt is too long: its tokens; otherwise 0 */
     size_t n_ctx;         /* if the prompt is too long: the tokens that a request can have */
-    unsigned retry_after; /* seconds; 0: trying again does not help */
+    unsigned retry_after; /* seconds, for the header Retry-After; 0: no such header */
     char request_id[20];  /* of the exchange that gets the answer, or "" */
 } failure;
 

@@ -390,7 +390,8 @@ static bool has_key(const exchange *x) {
 }
 
 /* A foreign web page can make its own host name point to 127.0.0.1, so that a browser sends requests to this server
- * (DNS rebinding). The Host header then has the page's host name, so it must be one of this machine's names. */
+ * (DNS rebinding). The Host header then has the page's host name, so it must be one of this machine's names, or one of
+ * --allow-host. It is not checked if the server also listens on an address that other machines can reach. */
 static bool is_host_allowed(const exchange *x) {
     static const char *const own[] = {"localhost", "127.0.0.1", "[::1]", "::1"};
     const char *host = exchange_header(x, "Host");
@@ -929,7 +930,7 @@ static bool add_key(const char *key, size_t length) {
     return (http.keys[http.n_keys] = strndup(key, length)) && ++http.n_keys;
 }
 
-/* Read keys, separated by commas or newlines; lines that begin with # are comments. */
+/* Read keys, separated by any of these characters. What begins with # is a comment and is skipped. */
 static int add_keys(const char *text, const char *separators) {
     for (const char *at = text; *at; at += strspn(at, separators)) {
         const size_t length = strcspn(at, separators);

@@ -122,8 +122,8 @@ void exchange_wake(exchange *x); /* let its connection look for new events */
 /* Cancel a request if its client has gone away. */
 void request_look_for_client(request *r);
 
-/* End the connection of a client that does not read what is sent. The caller holds the lock of the exchange's
- * request. */
+/* End the connection of a client, for example one that does not read what is sent. The caller holds the lock of the
+ * exchange's request, or the lock of all exchanges, so that the exchange is not released meanwhile. */
 void exchange_drop(exchange *x);
 
 /* Listen on the addresses in the options. Returns an exit status, after saying why. */

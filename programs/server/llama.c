@@ -64,7 +64,7 @@ static bool add_ids(const request *r, const json_t *item, id_list *to, const cha
     return added || refuse_memory(f);
 }
 
-/* value: a text, or a list of texts and ids */
+/* value: a text, a list of texts and ids, or {"prompt_string": either} */
 static bool add_prompt(request *r, const char *name, const json_t *value, failure *f) {
     id_list tokens = {0};
     const json_t *item;

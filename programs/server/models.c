@@ -117,8 +117,8 @@ static const char *name_without_hub(const char *name) {
     return name;
 }
 
-/* Compare names without case. As in ollama, a name may have an extra tag :latest, and a name without a tag matches any
- * tag. */
+/* Compare names without case; paths and aliases must be equal. As in ollama, a name may have an extra tag :latest, and
+ * a name without a tag matches any tag. */
 static bool is_name_of(const served_model *m, const char *name) {
     const char *own = name_without_hub(m->name), *wanted = name_without_hub(name);
     const size_t length = strlen(wanted), n_latest = strlen(":latest");

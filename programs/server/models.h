@@ -45,14 +45,14 @@ struct served_model {
 /* Make the list of models: those of the command line, or, if there are none, all pulled models. Returns an exit status,
  * after saying why. */
 int models_open(const options *o);
-int models_load_first(void); /* load the models of the command line. Returns an exit status, after saying why */
+int models_load_first(void); /* load the command line's first model, if any. Returns an exit status, after saying why */
 
 /* The server is shutting down: fail all requests, also later ones. Returns at once. */
 void models_end_requests(void);
 void models_close(void); /* unloads all */
 
-/* The model with this name (NULL or "": the first one). It is loaded, and held until model_release. NULL: f says
- * why. */
+/* The model with this name (NULL or "": the first one). If there is only one model, any name means it, unless
+ * --strict-model is given. It is loaded, and held until model_release. NULL: f says why. */
 served_model *model_acquire(const char *name, failure *f);
 void model_release(served_model *m); /* NULL is allowed */
 
@@ -87,10 +87,11 @@ double model_expires(served_model *m);            /* when it will be unloaded, o
  * cannot be read. */
 uint32_t model_n_ctx(served_model *m);
 
-/* True if a larger --ctx gives a request more positions than n_ctx. The model is loaded. */
+/* True if the model was trained for more than n_ctx positions, so that a larger --ctx helps. The model is loaded. */
 bool model_may_grow(const served_model *m, size_t n_ctx);
 
-/* True if the first model has been loaded. It may be unloaded again; a request loads it. */
+/* True if the command line's first model has been loaded, or if there is none. It may be unloaded again; a request
+ * loads it. */
 bool models_ready(void);
 
 cllm_token_index *model_index(served_model *m); /* made at the first call; NULL: out of memory */

@@ -295,7 +295,8 @@ static bool convert_calls(json_t *calls, size_t first, size_t index, failure *f)
 }
 
 /* A tool's result names its call by id, or by the tool's name: then it belongs to the first call of this name without a
- * result. calls: of the last message that called tools. */
+ * result. If it names neither, it belongs to the first call without a result. calls: of the last message that called
+ * tools; the call that was found is removed. */
 static void name_result(json_t *message, json_t *calls) {
     const char *tool = json_string_value(field_find(message, "tool_name"));
     if (!tool) tool = json_string_value(field_find(message, "name"));
@@ -560,7 +561,7 @@ void ollama_generate(exchange *x) { answer_body(x, REQUEST_CHAT, &text_form, tak
 
 /* ----------------------------------------------------------------------------------------------- embed */
 
-/* The first n_dims numbers of a vector, scaled to length 1 again. */
+/* The first n_dims numbers of a vector. If there are more, these are scaled to length 1 again. */
 static json_t *vector_of(const outcome *a, size_t n_dims) {
     json_t *list = json_array();
     double sum = 0;

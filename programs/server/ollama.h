@@ -15,7 +15,8 @@ served_model *ollama_find(const json_t *body, failure *f);
 /* Write a failure as a line of a stream. */
 void ollama_write_failure(request *r, const failure *f, text_buffer *out);
 
-/* What a model can do. Computed at the first call. false: its file cannot be read, and f says why. */
+/* What a model can do. Computed at the first call, and again if the file has changed. false: the file cannot be read,
+ * and f says why. */
 typedef struct capabilities {
     bool completion, tools, thinking, insert, embedding;
 } capabilities;

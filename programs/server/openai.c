@@ -629,7 +629,7 @@ void openai_embeddings(exchange *x) { answer_with(x, REQUEST_EMBED, "embd-", &em
 
 /* ----------------------------------------------------------------------------------------------- models */
 
-/* One model, with the fields that OpenAI's and Anthropic's clients read. */
+/* Add the fields that only Anthropic's clients read. */
 static void put_anthropic_names(json_t **o, const served_model *m) {
     char date[32];
     struct tm parts;

@@ -461,7 +461,7 @@ static void responses_wait(request *r, text_buffer *out) {
     write_response(r, out, "response.in_progress", "in_progress");
 }
 
-/* Write an event of the open item: "response.WHAT". value: stored under its key, taken. */
+/* Write an event of the open item. type: its name, "response.WHAT". value: stored under its key, taken. */
 static void write_item_event(request *r, text_buffer *out, const char *type, const char *key, json_t *value) {
     const stream_state *s = r->state;
     json_t *o = event_named(r, type);

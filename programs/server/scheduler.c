@@ -240,8 +240,8 @@ static void admit(scheduler *s) {
     }
 }
 
-/* Continue choices that gave way, the oldest first, once another has ended and there is room. The oldest of all continues
- * in any case. */
+/* Continue choices that gave way, the oldest first, once another has ended and there is room. The oldest of all
+ * continues in any case. */
 static void come_back(scheduler *s) {
     for (size_t i = 0; i < s->n_running; i++) {
         slot *at = &s->slots[s->order[i]];

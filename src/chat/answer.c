@@ -139,7 +139,8 @@ static void begin_stretch(cllm_answer *a, answer_state state, cllm_string lead, 
     a->scan = a->solid = a->at;
 }
 
-/* End a stretch: pass on its white space up to `end`, except what the template puts there. */
+/* End a stretch: pass on its white space up to `end`, except `space`, which the template puts there. If the template
+ * trims such texts, pass on none of it. */
 static void end_stretch(cllm_answer *a, size_t end, cllm_string space, bool before_call) {
     const bool trims = a->state == IN_REASONING ? a->format->trims_reasoning : a->format->trims;
     size_t keep = end;
@@ -190,8 +191,8 @@ static void try_call(cllm_answer *a, size_t at, size_t piece, bool listed) {
     a->given = 0;
 }
 
-/* At the beginning of a stretch, skip what opens it. Returns false if it is too early to decide, or if the state has
- * changed. */
+/* At the beginning of a stretch, skip what opens it. Returns false if it is too early to decide, or if something was
+ * skipped or a call begins here: then *again is true. */
 static bool skip_opening(cllm_answer *a, bool *again) {
     const answer_format *o = a->format;
     const bool in_content = a->state == IN_CONTENT;

@@ -43,7 +43,8 @@ reading reader_match_char(text_reader *r, char c);
 /* Move past a JSON value. If it is cut off or invalid, `at` is where it stops; what is before `at` belongs to it. */
 reading reader_scan_json(text_reader *r);
 
-/* Move past a literal of Python, JSON or Gemma; if the result is YES, its JSON is added to `out`. */
+/* Move past a literal of Python, JSON or Gemma. If the result is YES, its JSON is added to `out`; otherwise `out` may
+ * have got a part of it. */
 reading reader_read_literal(text_reader *r, answer_text *out, int depth);
 
 /* The list of tools that the user gave. */
@@ -55,7 +56,8 @@ typedef struct answer_tools {
 /* True if there is a tool with this name. Without a list of tools every name counts. */
 bool answer_may_call(const answer_tools *tools, cllm_string name);
 
-/* answer_is_string: true if the argument `key` must be a string; answer_may_be_string: true if it may be one. */
+/* answer_is_string: true if the argument `key` must be a string; answer_may_be_string: true if it may be one. An
+ * argument that the tool's schema does not list is a string. Without a list of tools any type is allowed. */
 bool answer_is_string(const answer_tools *tools, cllm_string name, cllm_string key);
 bool answer_may_be_string(const answer_tools *tools, cllm_string name, cllm_string key);
 
@@ -66,7 +68,8 @@ const json_value *answer_function(const json_value *tool);
 cllm_preamble answer_reasoning(const answer_format *o, const cllm_part *prompt, size_t n_parts);
 bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, size_t n_parts);
 
-/* Add a value that is written without quotes as JSON, with the type that the tool's schema gives. */
+/* The model wrote this value without quotes. Add it as JSON, with a type that the tool's schema allows. A value that
+ * does not fit becomes a string. */
 void answer_put_value(answer_text *out, const answer_tools *tools, cllm_string name, cllm_string key,
                       cllm_string value);
 

@@ -269,8 +269,8 @@ static reading read_name_json(call_reader *c) {
 
 /* ---------------------------------------------------------------------------------- a name, then key by key */
 
-/* Look for a mark that ends a call, or, if `key`, for the mark before a key. YES: it is here, or the answer has ended.
- * PARTIAL: the text so far may be its beginning. */
+/* Look for a mark that ends a call, and if `key` also for the mark before a key. YES: one is here, or the answer ends
+ * here. PARTIAL: the text so far may be the beginning of one. */
 static reading sees_next(const call_reader *c, bool key) {
     reading best = READ_NO;
     text_reader r = *c->r;

@@ -223,7 +223,7 @@ static reading ends_string(const text_reader *r) {
     return char_is_one_of(r->text[at], ",)]}:") ? READ_YES : READ_NO;
 }
 
-/* Read "..." or '...' with Python's escapes. */
+/* Read "..." or '...' with the usual escapes of Python; others stay as they are. */
 static reading read_quoted(text_reader *r, answer_text *out) {
     const char quote = r->text[r->at++];
     answer_text plain = {0};

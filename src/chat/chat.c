@@ -133,7 +133,8 @@ cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) { return chat->reason
 /* ------------------------------------------------------------------------------------------------- rendering */
 
 /* The variables that turn reasoning off. Each template reads one of them. The level of effort is the lowest one that
- * the template's source mentions, because templates refuse levels that they do not know. */
+ * the template's source mentions, because templates refuse levels that they do not know; "low" if it mentions none of
+ * those below. */
 static bool without_reasoning(const cllm_chat *chat, arena *a, json_value *out) {
     static const char *const efforts[] = {"no_think", "none", "minimal"};
     char text[160];
@@ -211,8 +212,8 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
 
 #define GOES_ON "\x02goes on here\x03"
 
-/* Put a mark at the end of the last message's content, to find this place in the rendered text. objects: [n_objects],
- * and room for one more. */
+/* Put a mark at the end of the last message's content, to find this place in the rendered text, and turn off the
+ * generation prompt. objects: [*n_objects], and room for one more. */
 static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member members[2], arena *a,
                              cllm_error *err) {
     const json_value *given = find_variable(objects, *n_objects, "messages");

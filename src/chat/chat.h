@@ -20,8 +20,8 @@ struct cllm_chat {
     char note[160];
 };
 
-/* Render with the chat's own variables and those of `objects`, [n_objects]. If several have a variable, the last object
- * counts. parts: out, [*n_parts], in the arena `a`. Errors: those of cllm_chat_render. */
+/* Render with the chat's own variables and those of `objects`, [n_objects]. If several of them have a variable of the
+ * same name, the last one counts. parts: out, [*n_parts], in the arena `a`. Errors: those of jinja_render. */
 cllm_status chat_render(const cllm_chat *chat, const json_value *objects, size_t n_objects, int64_t now, arena *a,
                         cllm_part **parts, size_t *n_parts, cllm_error *err);
 

@@ -1,5 +1,5 @@
 /* The table of templates for files that have none. Each one writes what the family's own template writes, without
- * tools. A family is recognised by special tokens that no other family has. */
+ * tools. A family is recognised by a set of special tokens that no other family has. */
 #include "chat/family_templates.h"
 
 #include "gguf/gguf.h"

@@ -6,7 +6,7 @@
 
 typedef struct family_template {
     const char *name;      /* as the user gives it: "chatml" */
-    const char *family;    /* for messages: "ChatML (Qwen, ...)" */
+    const char *family;    /* for messages: "ChatML" */
     const char *source;    /* Jinja */
     const char *tokens[3]; /* the vocabulary has all of them; unused ones are NULL */
 } family_template;
@@ -14,7 +14,7 @@ typedef struct family_template {
 /* The template with this name, or NULL. */
 const family_template *family_template_named(const char *name);
 
-/* The template whose tokens are in the vocabulary, or NULL. */
+/* The first template whose tokens are all in the vocabulary, or NULL. */
 const family_template *family_template_of(const cllm_gguf *gguf);
 
 /* All names, for messages: "chatml, gemma, ..." */

@@ -476,7 +476,8 @@ static jinja_value filter_batch(ARGUMENTS) {
     return v;
 }
 
-/* `slices` columns, whose lengths differ by 1 at most; `fill_with`, if it is given, is added to the shorter ones. */
+/* `slices` columns, whose lengths differ by 1 at most. `fill_with`, if it is given, is added to the shorter ones; if
+ * all are equally long, it is added to each, as in Jinja. */
 static jinja_value filter_slice(ARGUMENTS) {
     const jinja_list all = jinja_walk(r, self);
     const int64_t count = jinja_whole_or(r, args[0], 0);

@@ -1,5 +1,5 @@
 /* A recursive descent parser. Binary operators of the same precedence are read in a loop, so recursion is only as deep
- * as brackets and blocks nest. */
+ * as brackets, unary operators, conditions and blocks nest. */
 #include "chat/jinja_parser.h"
 
 #include "base/error.h"

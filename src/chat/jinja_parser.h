@@ -16,7 +16,7 @@ typedef enum jinja_node_kind {
     NODE_PAIR,      /* the key a and its value b */
     NODE_ATTRIBUTE, /* a.value */
     NODE_ITEM,      /* a[b] */
-    NODE_SLICE,     /* a[b:c:d], each of these may be NULL */
+    NODE_SLICE,     /* a[b:c:d]; b, c and d may be NULL */
     NODE_CALL,      /* a(b), b: arguments */
     NODE_FILTER,    /* a | function(b); a NULL: the text of the block */
     NODE_TEST,      /* a is function(b) */
@@ -71,7 +71,7 @@ typedef struct jinja_tree {
 } jinja_tree;
 
 /* Errors, with line and column: FORMAT (syntax), UNSUPPORTED (include, extends and import; nesting deeper than
- * JINJA_MOST_NESTING), MEMORY. */
+ * JINJA_MOST_NESTING; {% autoescape true %}), MEMORY. Without a place: FORMAT (not UTF-8), UNSUPPORTED (too long). */
 cllm_status jinja_parse(const char *source, size_t length, arena *a, jinja_tree *out, cllm_error *err);
 
 #endif

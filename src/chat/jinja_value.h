@@ -5,9 +5,9 @@
  * variables is not. Strings that are cut, joined or changed keep this for each byte, so the final text still tells
  * which parts may become special tokens.
  *
- * Values never change once made, except namespaces and generators. They live in the arena of a run. A function that
- * cannot make its value fails the run (jinja_fail) and returns an undefined value. A failed run does nothing more, so
- * callers need not check after each call. */
+ * Values never change once made, except namespaces, generators, loops, cyclers and joiners. They live in the arena of a
+ * run. A function that cannot make its value fails the run (jinja_fail) and returns an undefined value. So callers need
+ * not check after each call, but they must check before they use a member of the union, such as `string`. */
 #ifndef CHAT_JINJA_VALUE_H
 #define CHAT_JINJA_VALUE_H
 
@@ -123,7 +123,8 @@ typedef struct jinja_function {
 
 /* ---------------------------------------------------------------------------------------------------- making them */
 
-/* Zeroed memory of the run; NULL if the run has failed. */
+/* Zeroed memory of the run. Returns NULL, and fails the run, if the template's limit is reached or the system has no
+ * memory. */
 void *jinja_alloc(jinja_run *r, size_t count, size_t size);
 
 /* End the run with this error, unless it has failed already. Returns an undefined value. */

@@ -98,7 +98,8 @@ static bool is_text_part(const json_value *part) {
            is_text(type, "output_text") || (!type && json_find(part, "text"));
 }
 
-/* Parts in the form {"type": "text", "text": ...}. An image in a tool's result becomes a text. */
+/* Bring parts into the form {"type": "text", "text": ...}. An image, or another part that is not text, becomes a text
+ * in a tool's result. */
 static cllm_status check_parts(bool of_tool, json_value *content, arena *a, cllm_error *err) {
     static const char told[] = "(an image that this model cannot see)";
     json_value list = copy_list(a, content);
@@ -252,7 +253,7 @@ static bool is_system(const json_value *message) {
     return is_text(role_of(message), "system") || is_text(role_of(message), "developer");
 }
 
-/* Move all system messages into one at the beginning. */
+/* Move all system messages into one at the beginning. Messages of the role `developer` count as system messages. */
 static bool gather_systems(message_list *l) {
     json_value system = {.kind = JSON_OBJECT};
     text_builder b = {.arena = l->arena};
@@ -273,7 +274,8 @@ static bool gather_systems(message_list *l) {
     return true;
 }
 
-/* Put the system message before the words of the first user message. */
+/* Put the system message before the words of the user message after it. If there is none, the system message becomes a
+ * user message. */
 static bool give_system_to_user(message_list *l) {
     if (!gather_systems(l)) return false;
     if (l->count == 0 || !is_system(&l->items[0])) return true;
@@ -329,7 +331,7 @@ static bool are_one(const json_value *m, const json_value *next) {
            (is_text(role, "assistant") && is_text(next_role, "assistant") && !has_calls(m));
 }
 
-/* Join neighbours of one role into one message. Its calls are those of the last one. */
+/* Join neighbours of one role into one message. All but its content, such as calls, is that of the last one. */
 static bool join_neighbours(message_list *l) {
     uint32_t n_left = 0;
     for (uint32_t i = 0, end; i < l->count; i = end) {

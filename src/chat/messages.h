@@ -22,13 +22,14 @@ typedef struct message_forms {
 message_forms message_forms_find(const cllm_chat *chat);
 
 /* Bring the messages of a conversation into these forms: a new list, in the arena. An image in a tool's result becomes
- * a text that mentions it. Errors: ARGUMENT (messages are not a list of objects), UNSUPPORTED (an image, a sound),
- * MEMORY. */
+ * a text that mentions it. A message with `reasoning` gets the same text as `reasoning_content`. Errors: ARGUMENT
+ * (messages are not a list of objects, or a part's text is not a string), UNSUPPORTED (an image, a sound), MEMORY. */
 cllm_status messages_in_form(const message_forms *forms, const json_value *messages, arena *a, json_value *out,
                              cllm_error *err);
 
 /* Make change number `n`, which may help if a template still refuses the messages. Changes are tried in order, each on
- * the result of the one before. Returns false if there is no such change. out: the messages, changed or not. */
+ * the result of the one before. Returns false if there is no such change, or no memory. out: the messages, changed or
+ * not. */
 bool messages_change(size_t n, const json_value *messages, arena *a, json_value *out);
 
 /* Append a text to the content of the last message. messages: may be NULL. Errors: ARGUMENT (the last message has no
