@@ -1,4 +1,4 @@
-/* Fills the caller's cllm_error. Every failing function ends with `return error_set(...)`. */
+/* Fills the caller's cllm_error. A function that finds an error usually ends with `return error_set(...)`. */
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
 

@@ -38,7 +38,7 @@ static cllm_status read_all(int descriptor, const char *path, unsigned char *byt
 }
 
 /* Some FUSE file systems refuse a shared mapping but allow a private one; for a reader they are the same. If neither is
- * allowed, that is not an error: `refused` says why. */
+ * allowed, that is not an error: `refused` says why. Too little address space is an error. */
 static cllm_status map_file(int descriptor, const char *path, file_map *map, cllm_error *err) {
     void *mapping = mmap(NULL, (size_t)map->size, PROT_READ, MAP_SHARED, descriptor, 0);
     const int refused = mapping == MAP_FAILED ? errno : 0;

@@ -12,7 +12,8 @@ typedef struct file_map {
 } file_map;
 
 /* Map the file; read it if `into_memory`, or if the system cannot map it. Progress, in bytes, is reported only for
- * reading. p: may be NULL. Errors: IO, MEMORY, CANCELLED; the message names the path. */
+ * reading. p: may be NULL. Errors: IO, FORMAT (the file is empty), MEMORY, CANCELLED; a message names the path, except
+ * for CANCELLED. */
 cllm_status file_map_open(const char *path, bool into_memory, const progress *p, file_map *out, cllm_error *err);
 void file_map_close(file_map *map); /* leaves it empty; it may be empty already */
 

@@ -1,4 +1,4 @@
-/* Conversions between float and the two 16-bit float formats of model files. The common case has no branches, so
+/* Conversions between float and the two 16-bit float formats of model files. Those to float have no branches, so
  * compilers vectorise loops over them.
  *
  *   binary16 (IEEE 754-2008)   s eeeee mmmmmmmmmm      exponent bias 15

@@ -22,7 +22,7 @@ typedef struct json_value {
     union {
         bool boolean;
         double number;                     /* FLOAT; infinite if the number in the text is too large */
-        cllm_string string;                /* STRING: UTF-8. INTEGER: its digits, without leading zeros, "-0" or "+" */
+        cllm_string string;                /* STRING: UTF-8. INTEGER: digits, perhaps after "-"; never "-0" or "01" */
         const struct json_value *items;    /* ARRAY: [count] */
         const struct json_member *members; /* OBJECT: [count], each name once */
     };
@@ -41,7 +41,7 @@ enum { JSON_MOST_DEPTH = 500, JSON_MOST_DIGITS = 4300 };
  * and objects are nested deeper than JSON_MOST_DEPTH); MEMORY. */
 cllm_status json_read(const char *text, size_t length, arena *a, json_value *out, cllm_error *err);
 
-/* The value of an object's member; NULL if there is none, or the value is not an object. */
+/* The value of an object's member; NULL if there is none, or `object` is a value of another kind. */
 const json_value *json_find(const json_value *object, const char *name);
 
 /* The name of a kind, for messages: "an object", "a string" ... */
@@ -52,7 +52,7 @@ typedef struct json_style {
     const char *indent;         /* NULL: one line; else the indentation of each level, which may be "" */
     const char *item_separator; /* NULL: ", ", or "," with an indent */
     const char *name_separator; /* NULL: ": " */
-    bool ascii;                 /* escape characters that are not ASCII */
+    bool ascii;                 /* escape DEL, and characters that are not ASCII */
 } json_style;
 
 /* A text that is written piece by piece. `put` takes the bytes. */

@@ -9,8 +9,8 @@ uint64_t system_available_memory(void); /* bytes it may still take without swapp
 
 #if defined(__linux__)
 /* What the control groups of a process allow it: cores, by their CPU quotas, rounded up; and bytes that it may still
- * take, by their memory limits. UINT64_MAX: there is no limit. groups: a file like /proc/self/cgroup; root: a folder
- * like /sys/fs/cgroup. */
+ * take, by their memory limits, 1 if none are left. UINT64_MAX: there is no limit. groups: a file like
+ * /proc/self/cgroup; root: a folder like /sys/fs/cgroup. */
 uint64_t cgroup_cores(const char *groups, const char *root);
 uint64_t cgroup_memory_left(const char *groups, const char *root);
 #endif

@@ -7,7 +7,7 @@
 typedef struct thread_pool thread_pool;
 
 /* Starts n_threads - 1 threads; the caller of thread_pool_run works too. n_threads: 1 or more. Between runs they wait
- * for the next one: busily for a fraction of a millisecond, then asleep. out: owned. Errors: MEMORY (the system
+ * for the next one: busily for a fraction of a millisecond, then asleep. out: owned. Errors: MEMORY (also: the system
  * refuses a thread). */
 cllm_status thread_pool_create(uint32_t n_threads, thread_pool **out, cllm_error *err);
 void thread_pool_destroy(thread_pool *pool);

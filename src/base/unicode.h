@@ -32,7 +32,8 @@ uint32_t unicode_classes(uint32_t code_point);
 /* Find the range that holds a code point. Each range begins with a code point << shift; the first begins with 0. */
 uint32_t unicode_range_at(const uint32_t *ranges, size_t count, unsigned shift, uint32_t code_point);
 
-/* The character in upper or lower case if that is one character, else itself. */
+/* The character in upper or lower case, by Unicode's simple mapping: always one character, even where the full mapping
+ * has several. A character without such a mapping stays itself. */
 uint32_t unicode_upper(uint32_t code_point);
 uint32_t unicode_lower(uint32_t code_point);
 

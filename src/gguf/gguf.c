@@ -332,8 +332,8 @@ static uint64_t split_count(const gguf_part *part, const name_entry **entry) {
     return value && gguf_value_as_u64(value, &count) && count > 1 ? count : 1;
 }
 
-/* Open the first part. Open the others only if its contents mention them, because a model in one file may be named like
- * a part. */
+/* Open the file. Open other parts only if its contents mention them, because a model in one file may be named like a
+ * part. */
 static cllm_status open_parts(cllm_gguf *gguf, const char *path, const cllm_load_options *options, cllm_error *err) {
     part_name name;
     cllm_status status = name_parts(gguf, path, &name, err);

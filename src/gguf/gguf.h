@@ -15,7 +15,7 @@ typedef enum gguf_need { GGUF_OPTIONAL, GGUF_REQUIRED } gguf_need;
 
 /* Any integer type, >= 0 and at most UINT32_MAX. */
 cllm_status gguf_get_u32(const cllm_gguf *gguf, const char *key, gguf_need need, uint32_t *out, cllm_error *err);
-/* FLOAT32 or FLOAT64; must be finite. */
+/* FLOAT32 or FLOAT64; must be finite, and fit a float. */
 cllm_status gguf_get_f32(const cllm_gguf *gguf, const char *key, gguf_need need, float *out, cllm_error *err);
 cllm_status gguf_get_bool(const cllm_gguf *gguf, const char *key, gguf_need need, bool *out, cllm_error *err);
 cllm_status gguf_get_string(const cllm_gguf *gguf, const char *key, gguf_need need, cllm_string *out, cllm_error *err);
@@ -46,10 +46,10 @@ typedef struct shape_text {
 } shape_text;
 shape_text gguf_shape_text(const uint64_t *shape, uint32_t n_dims);
 
-/* True if the files are mapped, false if they were read into memory. */
+/* True if the first file is mapped, false if it was read into memory; it is usually the same for all. */
 bool gguf_is_mapped(const cllm_gguf *gguf);
 
-/* Load the pages of all mapped files, with the progress of the options given to cllm_gguf_open. */
+/* Load the pages of all mapped files, with the progress of the options given to cllm_gguf_open. Errors: CANCELLED. */
 cllm_status gguf_prefetch(const cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err);
 
 #endif

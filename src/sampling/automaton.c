@@ -17,7 +17,7 @@
 #define UNKNOWN_TEXT (UINT32_MAX - 1) /* of state.text_next */
 
 enum {
-    MOST_PLACES = 20000, /* of one state */
+    MOST_PLACES = 20000, /* in the closure after one symbol */
 
     /* if there are more of any of these, automaton_trim frees memory */
     MOST_STATES = 40000,
@@ -37,8 +37,9 @@ typedef struct frame {
     uint32_t hash_next;
 } frame;
 
-/* The members that a collection has so far, in words. The first word is their number; it stops growing when higher
- * counts make no difference. In the other words, bit i is set if member i is there. A set without words is empty. */
+/* The members that a collection has so far, in words. The first word is their number, with the flag OTHER_CAME; the
+ * number stops growing when higher counts make no difference. In the other words, bit i is set if member i is there. A
+ * set without words is empty. */
 typedef struct member_set {
     uint32_t first, n_words; /* in automaton.words */
     uint32_t hash_next;
@@ -77,7 +78,7 @@ struct automaton {
     uint32_t n_steps, steps_capacity;
     uint32_t *seen; /* [seen_capacity] a hash table of places in steps, or NO_NODE */
     uint32_t seen_capacity;
-    place *found; /* places where a byte may be read */
+    place *found; /* places where a symbol may be read */
     uint32_t n_found, found_capacity;
     bool accepts, at_begin, at_end;
 

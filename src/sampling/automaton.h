@@ -42,7 +42,7 @@ void automaton_destroy(automaton *a);
 void automaton_hold(automaton *a, held_state *held); /* held begins at the start of the grammar */
 void automaton_release(automaton *a, held_state *held);
 
-/* The state after a byte. It is DEAD_STATE also if memory runs out, or if there are too many places; then
+/* The state after a byte. It is DEAD_STATE also if memory runs out, or if there are too many places or states; then
  * automaton_error returns the error. */
 uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
 
@@ -57,11 +57,11 @@ uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
 /* The number of places in all states. */
 uint32_t automaton_n_places(const automaton *a);
 
-/* True if exactly one byte can follow, and the text cannot end. */
+/* True if exactly one byte can follow, and the text cannot end. Special tokens that can follow do not count. */
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte);
 
 /* The state (perhaps DEAD_STATE) after any character that may stand unescaped in a JSON string, except DEL, if all of
- * them lead to the same state; else NOT_TEXT. */
+ * them lead to the same state; else, or after an error, NOT_TEXT. */
 uint32_t automaton_text_next(automaton *a, uint32_t from);
 
 state *automaton_state(const automaton *a, uint32_t index);
@@ -76,7 +76,7 @@ uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words);
 
 void automaton_drop_masks(automaton *a);
 
-/* If an error since the last call made steps lead to DEAD_STATE, returns this error; else CLLM_OK. */
+/* If there was an error since the last call (then some states are DEAD_STATE or NOT_TEXT), returns it; else CLLM_OK. */
 cllm_status automaton_error(automaton *a, cllm_error *err);
 
 #endif

@@ -31,8 +31,8 @@ cllm_status characters_from_words(const cllm_string *words, size_t n, arena *a, 
 /* Accepts any characters, least to most of them; most: UINT32_MAX is any number. */
 cllm_status characters_from_length(uint32_t least, uint32_t most, arena *a, char_automaton *out, cllm_error *err);
 
-/* Runs several automata at once, at most CHARACTERS_MOST_PARTS. Once no part can accept any more, it leads nowhere;
- * with all_texts it leads to a state with label 0. */
+/* Runs several automata at once, at most CHARACTERS_MOST_PARTS. Where all parts lead nowhere, it leads nowhere; with
+ * all_texts it leads to a state with label 0. */
 cllm_status characters_product(const char_automaton *parts, size_t n, bool all_texts, arena *a, char_automaton *out,
                                cllm_error *err);
 
@@ -55,7 +55,7 @@ bool characters_write(const char_automaton *c, const uint32_t *exits, characters
 bool characters_write_counted(const char_automaton *c, const uint32_t *exits, characters_spelling spelling,
                               uint32_t most, network *n, uint32_t from);
 
-/* One character of the ranges, in a JSON string. any_escape: also allow a needless \uXXXX. */
+/* One character of the ranges, in a JSON string. any_escape: also allow needless escapes: \uXXXX and \/. */
 void characters_add_in_json(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, bool any_escape,
                             uint32_t to);
 

@@ -179,7 +179,7 @@ static bool parse_item(parser *p, uint32_t from, uint32_t to) {
     return called || text_fails(&p->t, CLLM_ERR_MEMORY, begun, "no memory");
 }
 
-/* Read a repetition, if one follows: * + ? {m} {m,} {m,n}. As in llama.cpp, there may be only one. */
+/* Read a repetition, if one follows: * + ? {m} {m,} {m,n} {,n}. There may be only one. */
 static bool parse_count(parser *p, uint32_t *least, uint32_t *most) {
     const size_t begun = p->t.at;
     *least = *most = 1;

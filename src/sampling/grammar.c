@@ -27,7 +27,7 @@ struct cllm_token_index {
     arena arena;
     token_trie all;
     token_trie ends[MOST_TEXT + 1]; /* [n]: for tokens with n characters of text and more after it: what comes after */
-    token_trie any_ends;            /* all of those together */
+    token_trie any_ends;            /* the same for tokens with any number of characters of text */
     token_trie longer;              /* for tokens with more characters of text: what comes after MOST_TEXT of them */
     uint32_t *texts[MOST_TEXT + 1]; /* [n]: a mask of the tokens that are only text, of n characters or fewer */
     uint32_t *any_texts;            /* a mask of all tokens that are only text */
@@ -41,7 +41,7 @@ struct cllm_grammar {
     network network;
     automaton *automaton;
     uint32_t *states, *others; /* [depth + 2] work space of walks */
-    int32_t *specials;         /* [n_specials] special tokens that the grammar uses */
+    int32_t *specials;         /* [n_specials] all special tokens that the grammar uses, and perhaps others */
     uint32_t n_specials;
 };
 

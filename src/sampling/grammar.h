@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "sampling/network.h"
 
-/* Each builder adds rules to a network; the first of them is the whole text. Messages give line and column. Names of
- * rules are in the arena. anywhere: the expression need only match a part of the text. */
+/* Each builder adds rules to a network; the first of them is the whole text. Messages of these two give line and
+ * column. a: for the names of rules. anywhere: the expression need only match a part of the text. */
 cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err);
 cllm_status regex_build(network *n, cllm_string text, bool anywhere, cllm_error *err);
 
@@ -32,7 +32,8 @@ void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32
 
 bool matcher_is_complete(const cllm_matcher *matcher); /* the text may end, and nothing else can follow */
 
-/* Copy the bytes that must come next, up to where there is a choice. text: out, [room]. Returns how many. */
+/* Copy the bytes that must come next, up to where there is a choice. Special tokens that may come instead do not count.
+ * text: out, [room]. Returns how many. */
 size_t matcher_only_text(cllm_matcher *matcher, char *text, size_t room);
 bool matcher_has_ended(const cllm_matcher *matcher); /* by an end token */
 

@@ -1,6 +1,6 @@
-/* JSON's own rules (RFC 8259) as parts of a network, which all schemas share. Between the tokens of JSON there may be
- * up to 20 characters of white space, because a model might write white space forever. Before it: schema_rules.c. After
- * it: network.h. */
+/* JSON's own rules (RFC 8259) as parts of a network, which all parts of a schema share. Between the tokens of JSON
+ * there may be up to 20 characters of white space, because a model might write white space forever. Before it:
+ * schema_rules.c. After it: network.h. */
 #include "sampling/schema.h"
 
 #include "base/utf8.h"

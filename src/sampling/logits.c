@@ -90,7 +90,7 @@ cllm_status find_block_maxima(const float *logits, const uint32_t *mask, uint32_
         if (status != CLLM_OK) return status;
         all = most[begin / BLOCK] > all ? most[begin / BLOCK] : all;
     }
-    int32_t likeliest; /* likeliest_token reports that there is none */
+    int32_t likeliest; /* likeliest_token reports that there is none, or that it is infinite */
     return isinf(all) ? likeliest_token(logits, mask, n_vocab, &likeliest, err) : CLLM_OK;
 }
 

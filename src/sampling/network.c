@@ -312,7 +312,7 @@ static void loosen_repeats(finishing *f) {
         if (n->edges[i].kind == EDGE_REPEAT && f->nullable[n->edges[i].rule]) n->edges[i].low = 0;
 }
 
-/* List the rules that each rule may call before it reads a byte. */
+/* List the rules that each rule may call before it reads a symbol. */
 static void find_left_calls(finishing *f, bool *reached) {
     network *n = f->n;
     uint32_t n_calls = 0;
@@ -336,8 +336,8 @@ static void find_left_calls(finishing *f, bool *reached) {
     f->n_left[n->n_rules] = n_calls;
 }
 
-/* Find a rule that may call itself before it reads a byte, or NO_NODE. path, places: [n_rules] work space, the rules on
- * the path, and the position in the list of each. */
+/* Find a rule that may call itself before it reads a symbol, or NO_NODE. path, places: [n_rules] work space, the rules
+ * on the path, and the position in the list of each. */
 static uint32_t find_left_recursion(finishing *f, uint32_t *path, uint32_t *places) {
     for (uint32_t begin = 0; begin < f->n->n_rules; begin++) {
         uint32_t depth = 0;

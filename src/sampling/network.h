@@ -22,7 +22,7 @@ typedef enum edge_kind {
     EDGE_AT_BEGIN, /* empty; only before the first symbol */
     EDGE_AT_END,   /* empty; only after the last symbol */
     EDGE_NEEDS,    /* empty; only if `rule` can be finished, so that it allows some text */
-    EDGE_COLLECT,  /* a call of a rule that builds a collection, then the target. The others are in that rule: */
+    EDGE_COLLECT,  /* a call of a rule that builds a collection, then the target. Only such a rule has the others: */
     EDGE_MAY_ADD,  /* empty; only if `member` may be added */
     EDGE_ADD,      /* empty; adds `member` to the collection */
     EDGE_MORE,     /* empty; only if at least one member may be added */
@@ -31,8 +31,8 @@ typedef enum edge_kind {
 
 typedef struct edge {
     edge_kind kind;
-    /* For SYMBOLS. For REPEAT: least and most times; UINT32_MAX: any number. For MAY_ADD and ADD: the member, and the
-     * number of members for which there must be room after it. */
+    /* For SYMBOLS. For REPEAT: least and most times; UINT32_MAX: any number. For MAY_ADD and ADD: `low` is the member.
+     * For MAY_ADD, `high` is the number of members for which there must be room after it. */
     uint32_t low, high;
     uint32_t target;
     uint32_t rule; /* for CALL, REPEAT, NEEDS, COLLECT */
@@ -117,7 +117,7 @@ void network_add_other_characters(network *n, uint32_t from, char_range *ranges,
 
 /* Finish a network: remove the parts that no text can get through, and refuse rules that call themselves before they
  * read anything, because a walk would never leave them. Errors: ARGUMENT (no text is allowed, or such a rule), MEMORY,
- * UNSUPPORTED (too large). */
+ * UNSUPPORTED (too large, or there was no memory while it was built). */
 cllm_status network_finish(network *n, cllm_error *err);
 
 #endif

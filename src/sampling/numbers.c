@@ -1,6 +1,6 @@
-/* Implements numbers.h: builds a network for the numbers, and makes an automaton of it. A number is compared with a
- * bound digit by digit. The one with more digits before the point is larger; if they have equally many, the first
- * different digit decides. */
+/* Implements numbers.h: builds a network for the numbers, and makes an automaton of it; the automaton for multiples is
+ * made without a network. A number is compared with a bound digit by digit. The one with more digits before the point
+ * is larger; if they have equally many, the first different digit decides. */
 #include "sampling/numbers.h"
 #include "sampling/grammar.h"
 
@@ -35,7 +35,7 @@ cllm_status decimal_from_json(const json_value *number, arena *a, decimal *out, 
         if (!has_point) point = n_digits;
     }
     if (at < text.length)
-        exponent = strtol(text.data + at + 1, NULL, 10); /* at most 308, because only floats have an exponent */
+        exponent = strtol(text.data + at + 1, NULL, 10); /* -324 to 308, because only floats have one */
     long where = (long)point + exponent;                 /* digits before the point */
     if (where < 0) {                                     /* zeros after the point */
         memmove(digits - where, digits, n_digits);

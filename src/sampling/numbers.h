@@ -28,7 +28,7 @@ typedef enum numbers_form {
     WHOLE_NUMBER,       /* also as 5.0 and 5e3 */
     WHOLE_NO_EXPONENT,  /* also as 5.0 */
     WHOLE_VALUE,        /* also as 5.000, with any number of zeros */
-    WHOLE_WITHOUT_POINT /* the form in draft 4 */
+    WHOLE_WITHOUT_POINT /* the form in draft 4, and in closed schemas */
 } numbers_form;
 
 /* Results are in the arena. Errors: MEMORY, UNSUPPORTED (too many states). */

@@ -28,8 +28,9 @@ typedef struct breakers {
     size_t count;
 } breakers;
 
-/* Find the sequences of tokens that spell one of the texts; the first and the last token may have more bytes than the
- * text. Memory comes from the arena. Returns false if it runs out. */
+/* Find the sequences of tokens that spell one of the texts. The first token may have more bytes before the text. A
+ * token that has the whole text in it may have more bytes on both sides. Of each text the first 40 bytes count, and of
+ * its tokens the first 21. Memory comes from the arena. Returns false if it runs out. */
 bool breakers_find(breakers *b, const cllm_tokenizer *tokenizer, const cllm_string *texts, size_t n_texts, arena *a);
 
 /* Change the scores of candidates. counts: [n_vocab] zeros, work space that is zero again afterwards. z:

@@ -1,10 +1,10 @@
 /* Builds a network from a regular expression in the syntax of ECMAScript (ECMA-262, with the flag u), for the whole
  * text or some part of it. Expressions that look at other places in the text are refused, because this kind of
- * automaton cannot enforce them: back references, look-ahead, look-behind and word boundaries. Before it: grammar.c and
- * the schemas. After it: network_finish.
+ * automaton cannot enforce them: back references, look-ahead, look-behind and word boundaries. So are classes of
+ * Unicode properties (\p). Before it: grammar.c, structure.c and the schemas. After it: network_finish.
  *
  *   alternation  := sequence ('|' sequence)*
- *   sequence     := (atom quantifier?)*
+ *   sequence     := ('^' | '$' | atom quantifier?)*
  *   atom         := character | '.' | class | escape | '(' alternation ')' */
 #include "sampling/grammar.h"
 #include "sampling/grammar_text.h"
@@ -275,8 +275,8 @@ static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
     return true;
 }
 
-/* Read an anchor where the whole text must match. At the beginning or end of the text it is always true. Elsewhere it
- * would make the expression impossible, so it is refused. */
+/* Read an anchor where the whole text must match. At the beginning or end of the expression it is always true.
+ * Elsewhere few texts, or none, would match, so it is refused. */
 static bool parse_anchor(parser *p) {
     const bool fits = text_peek(&p->t) == '^'
                           ? p->may_begin

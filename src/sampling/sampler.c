@@ -3,10 +3,10 @@
  *   logits + logit bias -> the steps of the chain, in their order -> draw
  *
  * The steps are in filters.c and penalties.c; logits.c reads the logits. This file has the chain, the ways to draw, and
- * the state between tokens. A seed gives the same text on every machine that has the same expf: all arithmetic is
- * float, and each sum has a fixed order. This is the order of the vocabulary, or the order in which a step such as
- * top-p ranks the candidates. Sources: xorshift64 (Marsaglia 2003), splitmix64 (Steele, Lea and Flood 2014), mirostat
- * (Basu et al. 2021), adaptive-p (MrJackSpade, llama.cpp#17927). */
+ * the state between tokens. A seed gives the same text on every machine with the same expf (and logf, powf or log2f, if
+ * a step needs them): all arithmetic is float, and each sum has a fixed order. This is the order of the vocabulary, or
+ * the order in which a step such as top-p ranks the candidates. Sources: xorshift64 (Marsaglia 2003), splitmix64
+ * (Steele, Lea and Flood 2014), mirostat (Basu et al. 2021), adaptive-p (MrJackSpade, llama.cpp#17927). */
 #include "sampling/sampler.h"
 
 #include "base/arena.h"
@@ -40,7 +40,7 @@ struct cllm_sampler {
     uint32_t *counts, *z; /* work space of the penalties */
     progress now, next;   /* next: becomes `now` when `drawn` is accepted */
     int32_t drawn;
-    bool changes_choice; /* greedy, but steps change which token is the likeliest */
+    bool changes_choice; /* steps, or the logit bias, may change which token is the likeliest */
     uint64_t n_first;    /* the chain needs only so many of the largest logits, */
     float largest_bias;  /* and those which a logit bias, of this much at most, may lift above them */
 };

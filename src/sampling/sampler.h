@@ -1,4 +1,4 @@
-/* Functions of samplers for the rest of the library, in addition to cllm.h. Used by generation.c. */
+/* Functions of samplers in addition to cllm.h, for generation.c; the last one is for tests. */
 #ifndef SAMPLING_SAMPLER_H
 #define SAMPLING_SAMPLER_H
 

@@ -98,7 +98,8 @@ static cllm_string join(schema_compiler *c, cllm_string a, cllm_string b) {
     return (cllm_string){text, a.length + b.length};
 }
 
-/* Make a reference absolute (RFC 3986, 5.2; dots in paths are removed), without its fragment. */
+/* Make a reference absolute (RFC 3986, 5.2), without its fragment. Of the dots in paths, only ./ and ../ at the
+ * beginning of the reference are removed. */
 static cllm_string make_absolute(schema_compiler *c, cllm_string base_name, cllm_string reference) {
     const size_t scheme = scheme_length(base_name);
     reference.length = index_of(reference, '#');

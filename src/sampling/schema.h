@@ -67,7 +67,7 @@ typedef enum fact_kind {
 
 typedef struct fact {
     fact_kind kind;
-    bool fails; /* the opposite of it */
+    bool fails; /* the opposite; but for ARRAY, CONTAINS and PROPERTY, the values must fail the schema */
     bool is_excluded, is_single;
     const json_value *value, *other;
     cllm_string name, second;
@@ -76,10 +76,10 @@ typedef struct fact {
 
 /* A choice that is not resolved yet. */
 typedef enum choice_kind {
-    CHOICE_ANY_OF,     /* of the schemas of `value` */
-    CHOICE_ONE_OF,     /* exactly one of them */
-    CHOICE_FAILING,    /* one of them fails */
-    CHOICE_NOT_ONE_OF, /* none, or more than one of them */
+    CHOICE_ANY_OF,     /* one or more schemas of the array `value` hold */
+    CHOICE_ONE_OF,     /* exactly one of them holds */
+    CHOICE_FAILING,    /* one or more of them fail */
+    CHOICE_NOT_ONE_OF, /* none of them holds, or more than one */
     CHOICE_IF,         /* `if` of the schema `value`, with `then` and `else`; fails: the opposite */
     CHOICE_VALUES,     /* a scalar, an array or an object of the array `value` */
     CHOICE_NOT,        /* some keyword of the schema `value` fails */
@@ -130,7 +130,8 @@ typedef struct schema_rule {
     uint32_t n, rule;
 } schema_rule;
 
-/* The rules of JSON that all schemas share. Each is made when it is first needed; before that it is NO_NODE. */
+/* The rules of JSON that all parts of a schema share. Each is made when it is first needed; before that it is
+ * NO_NODE. */
 typedef struct json_rules {
     network *n;
     uint32_t space, character, string, number, integer, value, array, object;
@@ -182,7 +183,8 @@ uint32_t schema_rule_for(schema_compiler *c, const demand *demands, size_t n);
 /* Follow a reference; NULL after an error. at: the value of $ref. */
 const json_value *schema_resolve(schema_compiler *c, const json_value *at);
 
-/* Follow a schema that is only a reference to the schema it stands for. */
+/* Follow a schema that is only a reference to the schema it stands for. Any other schema is returned itself. NULL after
+ * an error. */
 const json_value *schema_target(schema_compiler *c, const json_value *schema);
 
 const json_value *schema_find(const json_value *object, cllm_string name);
@@ -199,19 +201,19 @@ typedef struct shapes {
     uint32_t n;
 } shapes;
 
-/* Find all shapes that fulfil the demands, without those that no value can have. Returns false after an error, which is
- * recorded. */
+/* Find all shapes that fulfil the demands. Shapes that no value can have are left out, if that is easy to see. Returns
+ * false after an error, which is recorded. */
 bool schema_expand(schema_compiler *c, const demand *demands, size_t n, shapes *out);
 
 /* Collect the demands on the value of a member. demands: out, [SCHEMA_MOST_DEMANDS]. Returns false if no value is
- * allowed there. */
+ * allowed there, or after an error, which is recorded. */
 enum { SCHEMA_MOST_DEMANDS = 200 };
 bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name, demand *demands, uint32_t *n);
 
 /* The value of additionalProperties, or of unevaluatedProperties if that means the same; or NULL. */
 const json_value *schema_additional(const schema_compiler *c, const json_value *schema);
 
-bool schema_is_true(const json_value *schema);  /* it is the literal true, or demands nothing */
+bool schema_is_true(const json_value *schema);  /* it is the literal true, or an object without members */
 bool schema_is_false(const json_value *schema); /* it is the literal false */
 
 /* True if a scalar has one of the shape's types, is in all its lists of values, and is not excluded. but: the list from

@@ -298,7 +298,8 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
     return add_part(c, l, m->automaton, false, c->at);
 }
 
-/* Write a list of numbers: each as the schema has it, and in other forms that are equal to it. */
+/* Write a list of numbers: each in the forms without an exponent that are equal to it. If Python would write it with an
+ * exponent, that form is added, but only if there are no other conditions. */
 static bool write_number_list(schema_compiler *c, const shape *s, const language *l, const fact *values, uint32_t from,
                               uint32_t to) {
     for (uint32_t i = 0; i < n_values(values); i++) {
@@ -369,7 +370,8 @@ static void require(collection *made, uint32_t member) {
 
 /* ----------------------------------------------------------------------------------------------------------- arrays */
 
-/* Collect the demands on the item at index `at`. Returns false if no item may be there. */
+/* Collect the demands on the item at index `at`. Returns false if no item may be there, or after an error, which is
+ * recorded. */
 static bool item_demands(schema_compiler *c, const shape *s, uint32_t at, demand *demands, uint32_t *n) {
     *n = 0;
     for (const fact *f = s->facts; f; f = f->next) {
@@ -386,7 +388,8 @@ static bool item_demands(schema_compiler *c, const shape *s, uint32_t at, demand
     return true;
 }
 
-/* List the values that an item can have. Returns false if there are more than `room`, or others than scalars. */
+/* List the values that an item can have. Returns false if there are more than `room`, if some are not scalars, or after
+ * an error, which is recorded. */
 static bool list_items(schema_compiler *c, const demand *demands, uint32_t n, json_value *values, uint32_t room,
                        uint32_t *count) {
     shapes s;
@@ -601,7 +604,8 @@ static bool add_name(schema_compiler *c, names *all, cllm_string name) {
     return true;
 }
 
-/* Collect the mentioned names in the order of the document. Facts are linked from the last to the first. */
+/* Collect the mentioned names: first those of `properties` and of given objects, in the order of the document, then the
+ * others. Facts are linked from the last to the first. */
 static bool collect_names(schema_compiler *c, const shape *s, names *all) {
     uint32_t n_facts = 0;
     for (const fact *f = s->facts; f; f = f->next) n_facts++;
@@ -668,7 +672,7 @@ static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule,
 }
 
 /* True if an object may have only the properties that facts mention: the form is closed, the schema lists properties,
- * and no keyword is about other properties. */
+ * no keyword is about other properties, and no schemas are combined. */
 static bool is_closed(const schema_compiler *c, const shape *s) {
     static const char *const others[] = {"patternProperties", "propertyNames", "anyOf"};
     bool listed = false, open = !c->form.is_closed || s->is_combined;
@@ -682,7 +686,7 @@ static bool is_closed(const schema_compiler *c, const shape *s) {
 }
 
 /* Collect the demands on the value of a name that no fact mentions, and which matches the patterns with a bit in
- * `label`. Returns false if there may be no such name. */
+ * `label`. Returns false if there may be no such name, or after an error, which is recorded. */
 static bool other_demands(schema_compiler *c, const shape *s, cllm_string const *patterns, uint32_t n_patterns,
                           uint32_t label, demand *demands, uint32_t *n) {
     *n = 0;

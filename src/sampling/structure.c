@@ -77,11 +77,11 @@ static bool add_literal(builder *b, cllm_string text, uint32_t from, uint32_t to
 
 /* ---------------------------------------------------------------------------------------------- text without marks */
 
-/* A trie of the characters of marks, which must not occur. While a text is read, the node is the longest beginning of a
- * mark with which the text so far ends (Aho and Corasick 1975). */
+/* A trie of the characters of marks, which must not occur. The node that a text has reached is the longest beginning of
+ * a mark that the text ends with (Aho and Corasick 1975). */
 typedef struct mark_node {
-    uint32_t character, parent; /* it is the beginning `parent`, and this character */
-    uint32_t fallback;          /* the longest beginning of a mark with which it ends, except itself */
+    uint32_t character, parent; /* it is the beginning `parent`, followed by this character */
+    uint32_t fallback;          /* the longest beginning of a mark that it ends with, except itself */
     uint32_t node;              /* of the network */
     bool is_mark;               /* it ends with a whole mark */
 } mark_node;
@@ -170,7 +170,7 @@ static bool add_without(builder *b, const json_value *marks, uint32_t from, uint
 
 static bool add_node(builder *b, const json_value *v, uint32_t from, uint32_t to);
 
-/* The same for a part within a part. name, index: the steps of its path for messages; or NULL, NO_INDEX. */
+/* Add a part within a part. name, index: the steps of its path for messages; or NULL, NO_INDEX. */
 #define NO_INDEX UINT32_MAX
 static bool add_child(builder *b, const json_value *v, const char *name, uint32_t index, uint32_t from, uint32_t to) {
     const size_t length = b->path_length;

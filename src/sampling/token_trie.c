@@ -1,4 +1,5 @@
-/* Implements token_trie.h: sorts the texts, and makes a node for each byte that differs from the text before. */
+/* Implements token_trie.h: sorts the texts, and makes a node for each byte after the beginning that a text shares with
+ * the one before it. */
 #include "sampling/token_trie.h"
 
 #include <stdlib.h>

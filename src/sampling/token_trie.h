@@ -16,7 +16,7 @@ typedef struct trie_node {
 } trie_node;
 
 typedef struct token_trie {
-    trie_node *nodes; /* [n_nodes]: the root's children and theirs, depth first */
+    trie_node *nodes; /* [n_nodes]: all except the root, depth first */
     uint32_t n_nodes;
     int32_t *sorted; /* [n_sorted] tokens with a text, sorted by bytes */
     uint32_t n_sorted;

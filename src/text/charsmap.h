@@ -1,4 +1,4 @@
-/* The normalisation of a SentencePiece model: characters that are replaced by others, such as ½ by 1/2, or a tab by a
+/* The normalisation of a SentencePiece model: characters that are replaced by others, such as ² by 2, or a tab by a
  * space. It is in the file as tokenizer.ggml.precompiled_charsmap; tokenizer_unigram.c applies it. */
 #ifndef TEXT_CHARSMAP_H
 #define TEXT_CHARSMAP_H

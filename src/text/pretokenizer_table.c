@@ -2,7 +2,7 @@
  *
  * The patterns are those of the models' own tokenizer.json or tiktoken files; a comment above each has the regular
  * expression. The names, and what each means, are llama.cpp's (convert_hf_to_gguf_update.py). tests/test_pretokenizer.c
- * compares every row with PCRE2 on these expressions. */
+ * compares the stages of all rows with PCRE2 on these expressions. */
 #include "text/pretokenizer.h"
 
 #include <string.h>

@@ -108,9 +108,9 @@ struct cllm_tokenizer {
     cllm_string pair_template; /* how to join two texts (pair.c); empty: with `separator` and the tokens around them */
 };
 
-/* Fill a tokenizer from the tokenizer.ggml.* keys, with everything except the merge rules. Before the call only the
- * fields that describe its kind are set; the others are zero. After an error the caller destroys it. Errors: FORMAT,
- * UNSUPPORTED, MEMORY. */
+/* Fill a tokenizer from the tokenizer.ggml.* keys, with everything except the merge rules, and what Unigram and RWKV
+ * need in addition. Before the call only the fields that describe its kind are set; the others are zero. After an error
+ * the caller destroys it. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
 /* Two steps of vocabulary_load. The first one finds the tokens that end a text, which may change their types, so it
@@ -119,7 +119,7 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
 cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* The id under `key`, or -1. Errors: FORMAT (it is outside the vocabulary). */
+/* The id under `key`, or -1. Errors: FORMAT (it is no integer, or outside the vocabulary). */
 cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, int32_t *id,
                           cllm_error *err);
 

@@ -175,7 +175,7 @@ static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cl
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_space_prefix", GGUF_OPTIONAL, &t->add_space_prefix, err);
     if (t->pre || t->cuts_lines || t->kind == KIND_RWKV) t->add_space_prefix = false;
-    /* Gemma 4 needs BOS, although files say otherwise. */
+    /* Gemma 4 needs BOS, although files say otherwise. The other name with whole_line_ends is treated alike. */
     t->add_bos = (t->add_bos || t->whole_line_ends) && t->bos >= 0;
     t->add_eos = t->add_eos && t->eos >= 0;
     return status;
