@@ -306,8 +306,8 @@ typedef enum mixer_plan {
 /* How a ranking model turns an embedding into scores, if its file has a classifier (cls.*). */
 typedef enum classifier_kind {
     CLASSIFIER_NONE,
-    CLASSIFIER_TANH,    /* of the first row: dense and tanh, if the file has them; then a weighted sum for each score;
-                           if cls.weight makes the scores: its tanh */
+    CLASSIFIER_TANH,    /* of the first row: dense and tanh (cls), if the file has them; then a weighted sum for each
+                           score (cls.output). Without cls.output a score is the tanh of a weighted sum (cls) */
     CLASSIFIER_GELU,    /* of the mean: dense, gelu and a norm; then a weighted sum for each score */
     CLASSIFIER_SOFTMAX, /* of the last row: a weighted sum for each score, then softmax */
 } classifier_kind;
