@@ -1,4 +1,4 @@
-/* Chat with a model, with nothing but the library. Each line of standard input is a question, of at most 4095 bytes.
+/* Chat with a model, with nothing but the library. Each line of standard input is a question, of at most 4094 bytes.
  *
  *   cc chat.c $(pkg-config --cflags --libs cllm) -o chat && ./chat MODEL.gguf [TEMPLATE] */
 #include <cllm.h>

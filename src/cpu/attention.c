@@ -380,7 +380,8 @@ static void set_visible(const attention_work *work, uint32_t kv_head, size_t fir
     }
 }
 
-/* Add the head's sink, a score without a value, to the softmax (Xiao et al. 2023). */
+/* Add the head's sink, a score without a value, to the softmax (Xiao et al. 2023). Returns 1 / the sum of the softmax.
+ * kept: out, the factor of the part's values if the sink is larger than all scores, else 1. */
 static float inverse_of_sum(const forward_cpu *f, size_t head, const attention_part *part, float *kept) {
     const float *sinks = weights_of(f)->attn_sinks;
     *kept = 1;

@@ -1,4 +1,5 @@
-/* AVX-512 with VNNI (Ice Lake, Zen 4 and newer): implements vector_types.h with 16 lanes, for kernels_avx512.c. */
+/* AVX-512 with VNNI (Cascade Lake, Ice Lake, Zen 4; not every newer CPU has it): implements vector_types.h with 16
+ * lanes, for kernels_avx512.c. */
 #ifndef CPU_AVX512_VECTORS_H
 #define CPU_AVX512_VECTORS_H
 

@@ -4,11 +4,12 @@
  * multiplies, or a row of the embedding table. The layouts and formulas are ggml's, to which the GGUF specification
  * refers by the type's number.
  *
- * A block holds small integers q, several to a byte, and one scale that makes them floats again; some types add a
- * minimum. Scales are halfs (16-bit floats, base/half.h). The structs are the layouts, field by field; they consist of
- * bytes alone, so a block may lie at any address. Where two numbers share a byte it is drawn as high:low.
+ * A block holds small integers q, mostly several to a byte, and one scale that makes them floats again; some types add
+ * or subtract a minimum. Scales are halfs (16-bit floats, base/half.h), except those of MXFP4 and NVFP4. The structs
+ * are the layouts, field by field; they consist of bytes alone, so a block may lie at any address. Where two numbers
+ * share a byte it is drawn as high:low.
  *
- * Every product here is exact in float32. So a weight is rounded at most once, where a minimum is added. The inner
+ * Every product here is exact in float32. So a weight is rounded at most once, where a minimum is added. Most inner
  * loops run over 16 or 32 elements with constant shifts, and compilers turn them into vector code.
  */
 #include "base/half.h"

@@ -86,8 +86,8 @@ typedef struct forward_buffers {
      * an alpha; for Mamba steps: [inner_size], or [n_heads] in RECURRENT_MAMBA_HEADS; for RWKV [n_parts][mix_rank] */
     float *recurrent_steps;
     float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] for Mamba */
-    /* [n_batch] of step_rank: the steps in recurrent_parts; for delta nets [2][n_batch]: decays and gates,
-     * compressed */
+    /* [n_batch] of step_rank: for Mamba the steps in recurrent_parts; for RWKV compressed decays; for
+     * RECURRENT_CHANNEL_DELTA_NET [2][n_batch]: compressed decays and gates */
     forward_vectors step_parts;
     forward_vectors convolved; /* [n_batch] of n_channels */
     forward_vectors mixed;     /* [n_batch] of inner_size: input of the last product */
@@ -133,7 +133,7 @@ typedef struct forward_cpu {
 
     /* The batch. Its rows stay the same until the next forward_cpu_begin. */
     forward_rows all;  /* all rows: each layer processes them, .. */
-    forward_rows kept; /* .. and the last layer computes queries and everything after them only for these */
+    forward_rows kept; /* .. and the last layer drops all but these as soon as it does not need the others any more */
     uint32_t layer;    /* the current layer */
     enum { LAYER_WHOLE, LAYER_KEYS, LAYER_REST } part; /* the current part of it */
     bool stopped;                                      /* keep_going returned false: nothing more is computed in this

@@ -17,7 +17,8 @@ enum {
     ATTENTION_QUERIES = 32, /* processed together with a chunk of keys, while that is in the cache */
 };
 
-/* How many tokens together have ATTENTION_QUERIES queries in a group of heads; 1 if tokens see chosen positions. */
+/* How many tokens together have at most ATTENTION_QUERIES queries in a group of heads; 1 if one token has more, or if
+ * tokens see chosen positions. */
 uint32_t attention_tokens(const layer_config *l) {
     const uint32_t group = l->n_heads / l->n_kv_heads;
     if (l->top_k > 0) return 1;

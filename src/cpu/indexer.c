@@ -4,7 +4,7 @@
  * the layer's other keys, and several queries for each token, made from the compressed queries of latent attention. A
  * position's score is the sum over heads of weight * max(0, query . key); the weights are another product of the token.
  * The token sees the top_k positions with the largest scores. Layers without an indexer use the choice of the last
- * layer that has one. Up to position top_k everything is seen.
+ * layer before them that has one. A token at a position below top_k sees everything.
  *
  * Before it: the first half of attention.c. After it: the second half, which gathers the chosen positions. */
 #include "cpu/steps.h"

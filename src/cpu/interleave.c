@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* The fields of a block, in this order: the first one or two, words of 4 bytes, the last one or two. */
+/* The fields of a block, in this order: up to two small ones, words of 4 bytes, up to two small ones. */
 typedef struct block_fields {
     uint8_t first_bytes; /* of all fields before the words, */
     uint8_t field_bytes; /* and of each field that is not a word */

@@ -58,8 +58,8 @@ typedef struct cpu_kernels {
     bool quantizes[QUANT_TYPE_LIMIT];
 
     /* Quantize x: [n], n a multiple of ACTIVATION_BLOCK, to int8 with the scale absmax / 127 for each block, rounded to
-     * nearest. quantized: out, [n]; blocks: out, [n / ACTIVATION_BLOCK]. A block with an infinity or NaN gets such a
-     * scale. */
+     * nearest. quantized: out, [n]; blocks: out, [n / ACTIVATION_BLOCK]. If a block has an infinity or NaN, that is its
+     * scale, and its integers are 0. They are also 0 if absmax is not above 1e-30. */
     void (*quantize)(const float *x, size_t n, int8_t *quantized, activation_block *blocks);
 
     /* out[b][r] = sum over c of w[r][c] * x[b][c], for rows first_row <= r < end_row and 0 <= b < n_batch. out:
@@ -117,8 +117,9 @@ typedef struct cpu_kernels {
     void (*index)(const kv_chunk *chunk, const float *queries, const float *weights, size_t n_heads, size_t n,
                   float *scores);
 
-    /* Merge a query's results for two sets of positions: part and values, [n], are merged into the first ones. (Online
-     * softmax: Milakov & Gimelshein 2018) */
+    /* Merge a query's results for two sets of positions: *other and other_values go into *part and values, [n], n a
+     * multiple of KV_LANES. At least one of the sets has a visible position. (Online softmax: Milakov & Gimelshein
+     * 2018) */
     void (*merge)(attention_part *part, float *values, const attention_part *other, const float *other_values,
                   size_t n);
 } cpu_kernels;

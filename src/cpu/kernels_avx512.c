@@ -1,5 +1,5 @@
-/* The kernels for AVX-512 with VNNI (Ice Lake, Zen 4 and newer). Compiled with those instructions switched on;
- * dispatch.c returns the table only on CPUs that have them. */
+/* The kernels for AVX-512 with VNNI (Cascade Lake, Ice Lake, Zen 4; not every newer CPU has it). Compiled with those
+ * instructions switched on; dispatch.c returns the table only on CPUs that have them. */
 #include "cpu/kernels.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)

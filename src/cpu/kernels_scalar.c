@@ -10,7 +10,8 @@
  *     ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7))
  *
  * This is fast, because the lanes fill vector registers. The result depends neither on what is computed beside it nor
- * on the width of the registers. Shorter sums (a norm, a softmax) run in double, one element after the other.
+ * on the width of the registers. The sums of attention and of recurrences are chains in float, one element after the
+ * other. Norms and the softmax of attention add up in double, also one after the other.
  */
 #include "base/exponential.h"
 #include "base/half.h"

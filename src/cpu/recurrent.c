@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHANNELS_PER_ITEM = 64 }; /* in Mamba, where each channel is a head */
+enum { CHANNELS_PER_ITEM = 64 }; /* in Mamba, whose channels do not depend on each other */
 
 static bool is_delta_net(const model_config *c) {
     return c->traits->recurrent == RECURRENT_DELTA_NET || c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET;

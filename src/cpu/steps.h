@@ -34,7 +34,7 @@ static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
     return f->buffers.scratch + thread * f->buffers.scratch_bytes;
 }
 
-enum { ITEMS_PER_THREAD = 4 }; /* at least, so that threads end at about the same time */
+enum { ITEMS_PER_THREAD = 4 }; /* if there is enough work, so that threads end at about the same time */
 
 typedef enum attention_step { ATTEND, MERGE, ATTENTION_STEPS } attention_step;
 
@@ -93,7 +93,7 @@ product product_of(const linear *l, uint32_t index, const forward_vectors *x, si
 /* Also quantize the result, which goes to rows first_row.. of v. */
 void quantize_result(product *p, const forward_vectors *v, size_t first_row);
 
-/* sum: [count][n_rows], to which the result is added; NULL: no. With a sum there is one product. */
+/* sum: [count][n_rows], to which the result is also added, or NULL. With a sum there is one product. */
 void run_products(forward_cpu *f, product *products, size_t n_products, float *sum);
 
 /* Pairs of gate and up, with the same rows and vectors: apply the family's activation, and store the result in gate. If
@@ -137,15 +137,15 @@ void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t
 
 /* ----------------------------------------------------------------------------------------- halves of a layer */
 
-/* Add the result of attention to x. x: [all.count][n_embd], afterwards [rows->count][n_embd]: keys and values are made
- * for all rows of the batch, queries for `rows`, which are all rows or the kept ones. In a parallel layer
+/* Add the result of attention to x. x: [all.count][n_embd], afterwards [rows->count][n_embd]: queries, keys and values
+ * are made for all rows of the batch; then only `rows` attend, which are all rows or the kept ones. In a parallel layer
  * f->buffers.normed then has the input of the feed-forward part. */
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 
-/* Put a key and a value (either may be NULL) of token b of the batch into the pages. kv_head == n_kv_heads: an
- * indexer's key. */
+/* Put a key and a value of token b of the batch into the pages. Does nothing for a replayed token: the pages have them.
+ * kv_head == n_kv_heads: an indexer's key; value may then be NULL. */
 void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value);
-/* Rotate the elements that begin at x to the position of token b. */
+/* Rotate the elements that begin at x to the position of token b, if the layer has RoPE. */
 void rotate(const forward_cpu *f, rope_pairing pairing, size_t b, float *x);
 
 enum { INDEX_ROWS = 16 /* rows whose index scores are in memory at a time */ };

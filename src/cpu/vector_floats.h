@@ -78,7 +78,7 @@ INLINE void copy_rows(float_loader load, const size_t element_bytes, const uint8
 
 typedef void (*row_copier)(const uint8_t *row, size_t row_bytes, uint32_t n_rows, size_t n_columns, float *copy);
 
-/* In multiply_floats, n_columns is the number of tokens: 1 .. FLOAT_COLUMNS. */
+/* In multiply_floats, n_columns is the number of tokens: 1, 2, 3 or FLOAT_COLUMNS. */
 #define X(type, bytes)                                                                                          \
     static void multiply_floats_##type(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride,  \
                                        size_t n_columns, size_t n, bool begins, floats *sums) {                 \
@@ -143,7 +143,7 @@ typedef struct float_strip {
     const uint8_t *rows;
     size_t row_bytes;    /* from row to row */
     uint32_t n_rows;     /* at most FLOAT_STRIP */
-    const uint8_t *next; /* if this is a copy: the strip after it in the file, or NULL */
+    const uint8_t *next; /* if this is a copy: the strip after it in the file; else NULL */
     size_t next_row_bytes;
 } float_strip;
 

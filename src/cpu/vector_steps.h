@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-/* The first n < LANES elements, then zeros. */
+/* The first n <= LANES elements, then zeros. */
 INLINE floats load_some(const float *x, size_t n) {
     floats v = {0};
     memcpy(&v, x, n * sizeof *x);
@@ -243,7 +243,7 @@ INLINE void quantize_block(const float *x, int8_t *quantized, activation_block *
     const int32_t bits = largest_lane(most);
     float magnitude;
     memcpy(&magnitude, &bits, sizeof magnitude);
-    /* a magnitude below 1e-30 would overflow the inverse, and counts as 0 */
+    /* a magnitude of up to 1e-30 counts as 0: the inverse of a very small one would overflow */
     const bool usable = magnitude > 1e-30f && magnitude < INFINITY;
     const float inverse = usable ? 127 / magnitude : 0;
     const ints mask = all_ints(usable ? -1 : 0);

@@ -20,7 +20,7 @@ INLINE void multiply_tile(const format f, const size_t n_columns, const unpacked
     UNROLLED for (size_t i = 0; i < n_columns * TILE_VECTORS; i++) store_floats(sums + i * LANES, in_registers[i]);
 }
 
-/* n_columns is 1 .. TILE_COLUMNS. */
+/* n_columns is 1, 2, 3 or TILE_COLUMNS. */
 #define X(name, ...)                                                                                          \
     void OF_ISA(multiply_tile_##name)(const unpacked(*tile)[TILE_VECTORS], size_t n_blocks, size_t n_columns, \
                                       activation_columns y, rows_ahead ahead, float *sums) {                  \

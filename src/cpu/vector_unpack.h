@@ -216,7 +216,7 @@ INLINE void unpack_Q5_K(row_lanes rows, size_t unit, unpacked_sink sink, void *c
     unpack_k45(rows, unit, 176, 16, 48, sink, context);
 }
 
-/* Q2_K, Q3_K and Q6_K have a scale for each 16 columns. In each byte of 32, two bits belong to each of four blocks. */
+/* Q2_K, Q3_K and Q6_K have a scale for each 16 columns. Each of 32 bytes holds two bits for each of four blocks. */
 
 INLINE void unpack_Q2_K(row_lanes rows, size_t unit, unpacked_sink sink, void *context) {
     const size_t at = unit * 84;

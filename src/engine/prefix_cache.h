@@ -4,8 +4,9 @@
  *
  * A page is known as soon as it is written. It is looked up by a hash of all tokens before it. It is used only if these
  * tokens and its own are equal to the wanted ones, compared token by token: so no text ever gets the keys and values of
- * another one. A page may be partly filled, or match only in part. Then it is shared up to where it matches, and copied
- * when the sequence writes into it.
+ * another one. A page may be partly filled, or match only in part. Then it is shared up to where it matches. The
+ * sequence writes into a copy of it if another sequence or a page after it needs it; else into the page itself, and the
+ * cache forgets the rest.
  *
  * Pages that no sequence holds, and states, stay within a budget. The least recently used one is dropped first; but a
  * page is never dropped before the pages that follow it.

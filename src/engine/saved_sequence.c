@@ -4,9 +4,10 @@
  *   saved_header     what the file is, and which engine can read it
  *   tokens           int32 [n_tokens]
  *   pages            for the CPU's layers, then for the GPU's layers: the pages of KV_FULL in the order of positions,
- *                    then the pages of KV_WINDOWED that the last token sees. After the last token, a page has zeros
+ *                    then the pages of KV_WINDOWED that the last token sees, as far as the sequence still has them.
+ *                    After the last token, a page has zeros
  *   state            one slot (state_store.h), the state after the first state_length tokens, if the model has
- *                    recurrent layers
+ *                    recurrent layers and there are tokens
  *   checksum         uint64 of all bytes before it
  *
  * An engine reads a file only if it would compute the same keys and values. Therefore it compares the header with its

@@ -23,7 +23,7 @@ enum {
 
 typedef struct gpu_properties {
     char name[128];          /* the device's own */
-    uint64_t free_memory;    /* bytes available for all buffers together, or 0: unknown */
+    uint64_t free_memory;    /* bytes available for all buffers together (OpenCL: all of its memory); 0: unknown */
     uint64_t largest_buffer; /* bytes, or 0: unknown */
     bool is_gpu;             /* false: a CPU behind a GPU's API, which `auto` skips */
     bool simd;               /* the API has functions to reduce over GPU_TEAM threads */

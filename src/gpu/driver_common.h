@@ -25,7 +25,8 @@ static inline cllm_status check_index(const gpu_driver *driver, size_t count, ui
                         count == 1 ? "" : "s", (unsigned)index);
 }
 
-/* The length of the first line with an error in a compiler's output; *said is moved to its beginning. */
+/* The length of the first line with an error in a compiler's output, or of the first line if none has one; *said is
+ * moved to its beginning. */
 static inline int first_complaint(const char **said) {
     const char *error = strstr(*said, "error");
     for (const char *c = *said; error && c < error; c++)

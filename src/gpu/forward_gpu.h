@@ -55,10 +55,10 @@ cllm_status forward_gpu_create(const gpu *g, const model_config *config, const m
                                cllm_error *err);
 void forward_gpu_destroy(forward_gpu *f);
 
-/* Run spans, in the order of their rows, 1..n_batch rows in total; first_row is set here. The tables have pages for all
+/* Run spans, in the order of their rows, 1..n_batch rows in total; first_row is ignored. The tables have pages for all
  * rows, and are borrowed until this returns. tokens: [rows]. x: [rows][n_embd] from the layers before; NULL: there are
- * none. Rows that are not kept only get keys and values. keep_going is called before each layer. Errors: DEVICE,
- * CANCELLED. */
+ * none. In the last layer, rows that are not kept only get keys and values. keep_going is called before each layer; it
+ * may be NULL. Errors: DEVICE, CANCELLED. */
 cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32_t n_spans, const int32_t *tokens,
                                const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
                                cllm_error *err);
@@ -67,8 +67,8 @@ cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32
  * [n_rows][n_vocab], computed n_logits rows at a time. */
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err);
 
-/* tokens: out, [n_rows], the likeliest token after each row, the lowest id if several are equal; -1 if a logit is NaN.
- * Only these numbers are copied from the device. */
+/* tokens: out, [n_rows], the likeliest token after each row, the lowest id if several are equal; -1 if a logit is NaN,
+ * or if the largest is infinite. Only these numbers are copied from the device. */
 cllm_status forward_gpu_next(forward_gpu *f, uint32_t first_row, uint32_t n_rows, int32_t *tokens, cllm_error *err);
 
 /* out: [n_rows][n_embd], the rows after the model's last norm. */

@@ -149,9 +149,9 @@ typedef struct model_config {
 
     float attention_temperature; /* queries are multiplied by 1 + this * ln(floor(position / length) + 1); 0: no */
     uint32_t attention_temperature_length;
-    float value_scale;      /* attention's result is multiplied by it */
-    float projection_limit; /* queries, keys and values lie within -this .. this; 0: anywhere */
-    float alibi_max_bias;   /* ALiBi: scores fall with distance, in the last head by 2^-this for each position; 0: no */
+    float value_scale;       /* attention's result is multiplied by it */
+    float projection_limit;  /* queries, keys and values lie within -this .. this; 0: anywhere */
+    float alibi_max_bias;    /* ALiBi: scores fall by 2^-this or more, depending on the head, per position; 0: no */
     float attention_softcap; /* scores become cap * tanh(score / cap); 0: none */
     float logit_softcap;     /* the same for logits */
     float embedding_scale;

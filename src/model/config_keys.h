@@ -18,7 +18,8 @@ config_key key_of(const model_config *config, const char *suffix);
 cllm_status bad_value(cllm_error *err, const model_config *config, const char *suffix, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* True if a key has an array with a number for each layer. */
+/* True if a key has an array. It should have a number for each layer, which get_array_of_layers checks. False as long
+ * as the number of blocks is not known. */
 bool is_of_each_layer(const cllm_gguf *gguf, const model_config *config, const char *suffix);
 
 /* The array of such a key, for next_number. */

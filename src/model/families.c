@@ -1,5 +1,5 @@
-/* The table of families. Read a row as "like llama, but": what it leaves out is 0, which means "as in llama". The
- * traits are those of the models' published implementations; tensor and key names are those of GGUF files. */
+/* The table of families. What a row leaves out is 0: its family does not have that, or has the usual kind (families.h).
+ * The traits are those of the models' published implementations; tensor and key names are those of GGUF files. */
 #include "model/families.h"
 
 #include <string.h>

@@ -79,7 +79,7 @@ typedef enum tensor_extent {
 typedef enum tensor_kind {
     TENSOR_NORM,   /* .weight, [columns], and .bias; of `rows` norms one after another */
     TENSOR_LINEAR, /* .weight, [rows][columns], and .bias, [rows] */
-    TENSOR_VECTOR, /* .weight, [columns] */
+    TENSOR_VECTOR, /* .weight, [rows][columns], mostly one row */
     TENSOR_BIAS,   /* .bias, [columns], without a .weight */
     TENSOR_PLAIN,  /* no suffix, [rows][columns]; several rows are stored as [columns][rows] */
     TENSOR_MIXES,  /* .weight, [rows][1][1][columns], or in older files a tensor for each row */
@@ -306,13 +306,15 @@ typedef enum mixer_plan {
 /* How a ranking model turns an embedding into scores, if its file has a classifier (cls.*). */
 typedef enum classifier_kind {
     CLASSIFIER_NONE,
-    CLASSIFIER_TANH,    /* of the first row: dense and tanh, if the file has them; then a weighted sum for each score */
+    CLASSIFIER_TANH,    /* of the first row: dense and tanh (cls), if the file has them; then a weighted sum for each
+                           score (cls.output). Without cls.output a score is the tanh of a weighted sum (cls) */
     CLASSIFIER_GELU,    /* of the mean: dense, gelu and a norm; then a weighted sum for each score */
     CLASSIFIER_SOFTMAX, /* of the last row: a weighted sum for each score, then softmax */
 } classifier_kind;
 
-/* What sets a family apart. Zero means: as in llama. Some traits are for "a model of this many layers" (or experts, or
- * positions): files of this family do not say how its models differ, so a number tells them apart. */
+/* What sets a family apart. A trait that is 0 is absent, or the usual one (RMS norms, SwiGLU ..). Some traits are for
+ * "a model of this many layers" (or experts, or positions): files of this family do not say how its models differ, so a
+ * number tells them apart. */
 typedef struct model_traits {
     const char *architecture;
 
@@ -366,7 +368,8 @@ typedef struct model_traits {
     uint32_t index_shared_from;     /* a model of this many positions or more shares choices of positions; 0: none */
 
     /* Windows: in a windowed layer a token sees only the nearest positions. */
-    uint32_t window_period; /* the last layer of each period has no window; WINDOW_EVERYWHERE: all have; 0: none has */
+    uint32_t window_period; /* the last layer of each period has no window; WINDOW_EVERYWHERE: all have; 0: none has;
+                               if it is not 0, attention.sliding_window_pattern may say it differently */
     bool full_layer_first;  /* the first layer of a period has no window, instead of the last */
     bool window_chunked;    /* windows do not slide: a token sees its chunk of the text, up to itself */
     uint32_t window;        /* default of the key */
@@ -382,7 +385,7 @@ typedef struct model_traits {
     float windowed_freq_base;       /* default of windowed layers; 0: that of the other layers */
     bool windowed_unscaled;         /* windowed layers do not stretch RoPE, and use no factors */
     bool full_rope_halved;          /* layers without a window rotate half as many elements as windowed ones,
-                                       and the list of factors is for the windowed ones */
+                                       and the file has as many factors as the windowed ones would need */
     bool yarn_unrounded;            /* YaRN's ramp may begin and end between two pairs */
     bool yarn_unless_said;          /* YaRN is the default kind of stretching */
     float yarn_log_multiplier_unit; /* yarn_log_multiplier is divided by it; 0: the key is not read */
@@ -401,13 +404,13 @@ typedef struct model_traits {
     activation activation;
     bool activation_key;    /* a key may name another */
     bool gate_in_up;        /* ffn_up is gate and up in one tensor, unless the file has ffn_gate */
-    uint32_t sparse_layers; /* how many of the first layers keep only the largest twentieth of their gates */
+    uint32_t sparse_layers; /* how many of the first layers keep only about the largest twentieth of their gates */
 
     /* Mixtures of experts: which layers are one, and how experts are chosen and weighted. */
     bool experts_by_tensors;        /* a layer is a mixture if the file has a router for it */
     bool expert_step_key;           /* a key sets a period: the last layer of each is a mixture */
     bool expert_period_key;         /* a key sets a period: the second layer of each is a mixture */
-    bool expert_keys;               /* keys for gating, groups, dense layers and shared experts are read */
+    bool expert_keys;               /* keys for gating, weights, groups, dense layers and shared experts are read */
     expert_gating gating;           /* default of the key; 0: GATING_SOFTMAX */
     bool router_reads_layer;        /* the router reads the layer's input, without a norm */
     bool expert_weights_normalised; /* weights of the chosen experts have the sum 1 */

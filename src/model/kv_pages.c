@@ -145,7 +145,7 @@ uint32_t kv_table_last(const kv_table *table, uint32_t length) {
 }
 
 /* True if position `length`, the next one, is in a page that others will still hold after n_leaving of them have left
- * it. */
+ * it, or that cached pages follow. */
 static bool ends_in_shared(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t n_leaving) {
     const uint32_t last = kv_table_last(table, length);
     return last != KV_NONE && (pages->pages[last].n_tables > 1 + n_leaving || pages->pages[last].n_followers > 0);

@@ -1,13 +1,14 @@
 /* Pages: which positions of which sequences are stored, and who holds them. A page is a number; each forward pass
  * decides where its bytes are (kv_store.h on the CPU).
  *
- * A page holds the keys and values of KV_CHUNK positions in all layers. Layers that see the whole context are in the
- * first pool, at the page's own number. Windowed layers are in a second, smaller pool. There the page has another
- * number, which it gives back when no window sees its positions any more.
+ * A page holds the keys and values of KV_CHUNK positions in all layers. Layers that see the whole context, and all
+ * layers of encoders, are in the first pool, at the page's own number. Other windowed layers are in a second pool,
+ * usually a smaller one. There the page has another number. It gives that back when no window sees its positions any
+ * more, unless the prefix cache keeps it.
  *
  * A sequence has a table of the pages of its positions. Pages may be shared: each counts the tables that hold it. A
- * page that several hold is replaced by a copy before it is written. A page that the prefix cache knows stays when no
- * table holds it any more: then it is idle.
+ * page that several hold, or that cached pages follow, is replaced by a copy before it is written. A page that the
+ * prefix cache knows stays when no table holds it any more: then it is idle.
  *
  * Everything is allocated with the engine. */
 #ifndef MODEL_KV_PAGES_H
@@ -35,7 +36,7 @@ static inline uint32_t kv_first_seen(uint32_t window, bool chunked, uint32_t pos
 
 typedef struct kv_size {
     uint32_t n_ctx;       /* most positions of a sequence */
-    uint32_t n_batch;     /* most positions that a sequence writes before the first of them is read */
+    uint32_t n_batch;     /* most rows of a batch; windows are kept for going back by as many positions */
     uint32_t n_sequences; /* most at a time */
     uint32_t n_positions; /* of all sequences together, in whole pages */
     uint32_t n_cached;    /* additional pages that the prefix cache may keep */
@@ -91,7 +92,7 @@ uint64_t kv_pages_bytes(const model_config *config, const kv_size *size);
 /* Errors: MEMORY. */
 cllm_status kv_pages_create(const model_config *config, const kv_size *size, arena *a, kv_pages *out, cllm_error *err);
 
-/* An empty table; there are at most n_sequences. Errors: MEMORY. */
+/* An empty table; there are at most n_sequences + 1. Errors: MEMORY. */
 cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm_error *err);
 
 /* The page of position `length`, the next one; KV_NONE if it begins a new page. */
@@ -108,8 +109,8 @@ void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept);
 void kv_table_drop_chunks(kv_table *table, kv_pages *pages, uint32_t first);
 
 /* Take pages for positions length .. end - 1, at most n_batch after the `kept` of the last kv_table_drop. A page that
- * others hold too is replaced, and the caller must copy its contents. There must be enough free pages, and at most
- * n_cached windowed parts may be idle. length < end <= n_ctx. */
+ * others hold too, or that cached pages follow, is replaced, and the caller must copy its contents. There must be
+ * enough free pages, and at most n_cached windowed parts may be idle. length < end <= n_ctx. */
 kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t length, uint32_t end);
 
 /* Release the pages of positions from `length` on. */

@@ -1,6 +1,6 @@
 /* Where the keys and values of pages are on the CPU. Each pool is one block of memory, [pages][layers of the
  * pool][n_kv_heads] chunks. Each layer has its own number and size of chunks, followed by one for the keys of its
- * indexer, if it has one.
+ * indexer, if it has one. The layers of an encoder use the same chunks, one after another.
  *
  * The CPU's forward pass writes and reads it. Everything is allocated with the engine.
  *
@@ -91,8 +91,9 @@ kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t l
 /* True if a position before `end` that windows have kept holds an infinity of float16. */
 bool kv_store_beyond_f16(const kv_store *store, const kv_table *table, uint32_t end);
 
-/* Write elements first .. first + n - 1 of a key or value to a position of a chunk, 0..KV_CHUNK-1, converted to the
- * chunk's type. first is a multiple of KV_SCALE_BLOCK, and n <= KV_SCALE_BLOCK; scale is for q8_0. */
+/* Write elements first .. first + n - 1 of a key or value to a position of a chunk, 0..KV_CHUNK-1. elements: [n], of
+ * the chunk's type. first is a multiple of KV_SCALE_BLOCK, or for values of KV_LANES; n <= KV_SCALE_BLOCK. scale is for
+ * q8_0. */
 void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
                       float scale);
 void kv_chunk_put_value(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,

@@ -105,7 +105,8 @@ static cllm_status append(const binder *b, const tensors *t, float scale, lora_p
     return CLLM_OK;
 }
 
-/* True if the linear is the base tensor or a part of it. first_row: out. */
+/* True if the linear is the base tensor or a part of it. False for linears whose matrices are apart: adapters cannot
+ * change them. first_row: out. */
 static bool is_part(const tensors *t, const linear *l, uint64_t *first_row) {
     const uintptr_t start = (uintptr_t)t->base->data, at = (uintptr_t)l->w.data;
     if (l->w.apart || at < start || at - start >= t->base->n_bytes) return false;

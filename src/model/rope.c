@@ -1,5 +1,5 @@
 /* The formulas of RoPE (rope.h). Frequencies are computed once, in double; cos and sin of a position are rounded to
- * float at the end. */
+ * float, then multiplied by the magnitude. */
 #include "model/rope.h"
 
 #include <math.h>
@@ -14,7 +14,7 @@ static double pair_of_rotations(const model_config *c, uint32_t n, double rotati
     return n * log(c->rope_original_context / (rotations * two_pi)) / (2 * log((double)c->rope_freq_base));
 }
 
-/* How much of pair j's own frequency is kept: 1 up to pair `low`, 0 from pair `high` on. */
+/* How much of pair j's own frequency is kept: c->yarn_kept up to pair `low`, 0 from pair `high` on. */
 static double yarn_kept(const model_config *c, uint32_t n, uint32_t j) {
     const double last = n - 1;
     double low = pair_of_rotations(c, n, (double)c->yarn_beta_fast),

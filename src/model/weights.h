@@ -139,7 +139,7 @@ typedef struct model_weights {
     linear dense[2];                      /* after the pooling, in this order */
     linear cls, cls_output; /* the classifier: [n_embd][n_embd], [n_scores][n_embd] (cls alone has the latter shape) */
     norm_weights cls_norm;  /* [n_embd] between the two */
-    const float *rope_factors;       /* [rope_dimension_count / 2] divisors of the frequencies (Llama 3.1), or NULL */
+    const float *rope_factors;       /* [n_pairs or more] divisors of the frequencies (Llama 3.1), or NULL */
     const float *rope_factors_long;  /* the same for a context beyond the original one, .. */
     const float *rope_factors_short; /* .. or within it */
     uint64_t bytes_per_token;        /* bytes of weights that a forward pass of one token reads */
