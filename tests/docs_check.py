@@ -25,6 +25,8 @@ import tempfile
 import termios
 import time
 
+from support.plan_table import wrong_plan
+
 SECONDS = 120
 ROOT = os.getcwd()
 SETTINGS_OF_MAKE = ["MAKEFLAGS", "MFLAGS", "BUILD", "CFLAGS", "WERROR", "SANITIZE"]  # of the make that runs the tests
@@ -301,6 +303,9 @@ def main():
         tells_of_the_past = path.endswith("-log.md")  # it names files that no longer exist
         why = list(bad_links(path, text)) + ([] if tells_of_the_past else list(bad_names(text, words, files)))
         say(not why, f"{path}: links and names", "\n".join(why))
+        if path == "docs/06-engine.md":
+            why = wrong_plan(build, text)
+            say(not why, f"{path}: the plan of TinyLlama", why)
         with tempfile.TemporaryDirectory() as room:
             make_room(build, room)
             for line, kind, lines, comment in blocks_of(text):
