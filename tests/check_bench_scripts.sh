@@ -1,7 +1,7 @@
 #!/bin/sh
-# bench/bench_*.sh and scripts/soak_*.sh: tests/check_bench_scripts.sh BUILD, from the top of the repository. Prints
-# TAP. A stand-in for the program gives exact figures, so that they can be checked on every machine. Then the program
-# itself runs, on the CPU under the name of each device, and with OpenCL if that is there.
+# bench/bench_*.sh, scripts/soak_*.sh and bench/exactness: tests/check_bench_scripts.sh BUILD, from the top of the
+# repository. Prints TAP. A stand-in for the program gives exact figures, so that they can be checked on every machine.
+# Then the program itself runs, on the CPU under the name of each device, and with OpenCL if that is there.
 set -u
 . tests/support/checks.sh
 [ -z "${SANITIZE:-}" ] || skip_all "the scripts are the same for a sanitizer: $SANITIZE"
@@ -297,6 +297,29 @@ else
     echo "ok $n - opencl: benchmark, gate and soaking # SKIP $(tail -n 1 "$err"); Debian's packages ocl-icd-libopencl1 and pocl-opencl-icd bring one"
     run BIN="$program" bench/bench_gpu.sh opencl $demo
     check 'bench_gpu.sh: this machine has no OpenCL, and that is said in one line' refused 1 'no run on opencl: mini-cllm: '
+fi
+
+# ------------------------------------------------------------------------------------------ how exact they are
+
+if command -v python3 >/dev/null; then
+    head -c 500 LICENSE >"$temporary/text"
+    ids=$("$program" tokenize $demo -f "$temporary/text" | tr ' ' ,)
+    "$program" eval $demo --tokens "$ids" -q --cpu-isa scalar --kv-type f32 --logits "$temporary/scalar.f32" >/dev/null
+    python3 - "$temporary" <<'PYTHON'
+import array, sys
+rows = array.array("f", open(sys.argv[1] + "/scalar.f32", "rb").read())
+array.array("d", rows).tofile(open(sys.argv[1] + "/exact.f64", "wb"))
+PYTHON
+    kl='[0-9][.][0-9]e-[1-9]' share='[0-9.]+%'
+    run BIN="$program" bench/exactness $demo "$temporary/text"
+    check 'exactness: the fast path beside the scalar one' eval 'exits 0 && echo "[|] demo, [0-9]+ tokens [|] [|] $kl [|] [|] $share [|] [|]" | has_form'
+    run BIN="$program" bench/exactness $demo "$temporary/text" --exact "$temporary/exact.f64" --other "$temporary/scalar.f32"
+    check 'exactness: three beside an exact reference, two of them equal to it' eval 'exits 0 &&
+        echo "[|] demo, [0-9]+ tokens [|] 0.0e[+]00 [|] $kl [|] 0.0e[+]00 [|] $share [|] 100.0% [|]" | has_form'
+    run BIN="$program" bench/exactness $demo "$temporary/text" --other "$temporary/text"
+    check 'exactness: a file of other logits' refused 1 'not each of the'
+else
+    n=$((n + 1)) && echo "ok $n - exactness # SKIP python3 is missing"
 fi
 check 'nothing is left of all these runs' leaves_nothing
 echo "1..$n"
