@@ -9,10 +9,14 @@ The comment <!-- not run: REASON --> before a block leaves it out, and <!-- need
 command fails. A block with a model that is not here is skipped: models/ has the demo model, the folder
 $MINICLLM_PUBLISHED may have published ones, and $MINICLLM_SHARED/vocab and $MINICLLM_VOCAB vocabularies.
 
+A table after the comment <!-- made by: COMMAND --> must be what the command prints.
+
 Links must lead to files and headings that exist. `names_with_underscores` and `paths/with/slashes` must be found in
-the repository.
+the repository. The drawing of the architecture names each room of src/, and nothing that does not exist. The picture
+of a terminal shows what its command prints; the speeds in it are those of another machine.
 """
 import fcntl
+import html
 import os
 import pty
 import re
@@ -249,7 +253,57 @@ def bad_names(text, words, files):
                 yield f"`{name}` does not exist"
 
 
+def bad_tables(text, room):
+    for command, table in re.findall(r"^<!-- made by: (.*) -->\n\n?((?:\|.*\n)+)", text, re.M):
+        _, output, notes = run(command, room)
+        if output != table:
+            yield f"the table is not what {command} prints:\n{output}{notes}"
+
+
+# ----------------------------------------------------------------------------------------------- pictures
+
+
+def bad_drawing(svg, rooms):
+    """The drawing of the architecture writes folders and files of the repository in a class of their own."""
+    named = re.findall(r'class="folder"[^>]*>([^<]*)<', svg)
+    yield from (f"the drawing names {name}, which does not exist" for name in named if not os.path.exists(name))
+    yield from (f"the drawing does not show {room}" for room in rooms if room not in named)
+
+
+def bad_picture(svg, readme, room):
+    """The picture of a terminal: a command, which the README has, and the text that it prints, wrapped."""
+    command, text = ([html.unescape(line) for line in re.findall(rf'class="{kind}">([^<]*)<', svg)] for kind in ("command", "text"))
+    if command[0] not in readme:
+        yield f"README.md does not have {command[0]}"
+    _, output, notes = run(f"{command[0]} --cpu-isa avx2", room)
+    if output.split() != " ".join(text).split():
+        yield f"the picture is not of what its command prints:\n{output}{notes}"
+
+
+def content_of(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def try_pictures(build):
+    why = list(bad_drawing(content_of("docs/architecture.svg"), sorted(f"src/{name}" for name in os.listdir("src"))))
+    say(not why, "docs/architecture.svg: names", "\n".join(why))
+    planted = list(bad_drawing('<text class="folder" x="1">src/nowhere</text>', ["src/somewhere"]))
+    say(len(planted) == 2, "planted names are found")
+    with tempfile.TemporaryDirectory() as room:
+        make_room(build, room)
+        if run("mini-cllm models/demo.gguf -p a -n 1 --cpu-isa avx2", room)[0] != 0:
+            return skip("docs/run.svg", "it was drawn with AVX2 or AVX-512; other instruction sets may draw other tokens")
+        svg = content_of("docs/run.svg")
+        why = list(bad_picture(svg, content_of("README.md"), room))
+        say(not why, "docs/run.svg: what its command prints", "\n".join(why))
+        say(len(list(bad_picture(svg.replace("fox", "owl"), "", room))) == 2, "a planted animal is found")
+
+
 PLANTED = """# Faults
+<!-- made by: echo "| a |" -->
+| b |
+
 [a](nowhere.md) [b](#no-heading) `no_such-function` `src/no/such.c`
 ```console
 $ echo one
@@ -288,7 +342,8 @@ def finds_planted_faults(build):
         said = subprocess.run([sys.executable, __file__, build, path], capture_output=True, text=True).stdout
     found = [re.sub(" .*", "", line.replace("not ok", "not")) for line in said.splitlines() if line.startswith(("ok", "not ok"))]
     say(found == ["not", "not", "not", "ok", "ok", "ok", "not"] and said.count("leads nowhere") == 1 and said.count("no such heading") == 1
-        and said.count("nowhere in the") == 1 and said.count("does not exist") == 1, "planted faults are found", said)
+        and said.count("nowhere in the") == 1 and said.count("does not exist") == 1 and said.count("the table is not") == 1,
+        "planted faults are found", said)
 
 
 def main():
@@ -296,18 +351,19 @@ def main():
     documents = sys.argv[2:] or OTHERS + sorted(f"docs/{name}" for name in os.listdir("docs") if name.endswith(".md"))
     if len(sys.argv) == 2:
         finds_planted_faults(build)
+        try_pictures(build)
     words, files = known_words()
     for path in documents:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        text = content_of(path)
         tells_of_the_past = path.endswith("-log.md")  # it names files that no longer exist
-        why = list(bad_links(path, text)) + ([] if tells_of_the_past else list(bad_names(text, words, files)))
-        say(not why, f"{path}: links and names", "\n".join(why))
         if path == "docs/06-engine.md":
             why = wrong_plan(build, text)
             say(not why, f"{path}: the plan of TinyLlama", why)
         with tempfile.TemporaryDirectory() as room:
             make_room(build, room)
+            why = list(bad_links(path, text)) + list(bad_tables(text, room))
+            why += [] if tells_of_the_past else list(bad_names(text, words, files))
+            say(not why, f"{path}: links, names and tables", "\n".join(why))
             for line, kind, lines, comment in blocks_of(text):
                 if kind in ("console", "sh"):
                     try_block(f"{path}:{line}", kind, lines, comment, room)
