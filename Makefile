@@ -14,6 +14,7 @@
 #   BUILD=folder         where the products go; settings that differ are best kept in folders that differ
 #   SANITIZE=list        such as SANITIZE=address,undefined
 #   WERROR=1             warnings are errors
+#   V=1                  print whole command lines
 #   CC, CFLAGS, LDFLAGS  as usual
 
 VERSION   := $(shell sed -n 's/^.define CLLM_VERSION "\(.*\)"/\1/p' include/cllm.h)
@@ -37,6 +38,10 @@ ifdef SANITIZE
 FLAGS    += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LINK     += -fsanitize=$(SANITIZE)
 endif
+
+# Prints a short line instead of the command after it: $(call say,CC,$<). `make -s` prints neither.
+SILENT   := $(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+say       = $(if $(V),,@$(if $(SILENT),,echo '$(1) $(2)' && ))
 
 # pkg-config, with a clear message where a library is missing: $(call need,NAME,PACKAGE,what needs it)
 need = $(if $(shell pkg-config --exists $(1) 2>/dev/null && echo yes),,$(error $(3) needs the library $(1), found \
@@ -95,7 +100,7 @@ LIB_OBJECTS += $(METAL_OBJECTS)
 $(call object,src/gpu/drivers.c): OBJECT_FLAGS = -DCLLM_METAL
 $(BUILD)/obj/%.o: %.m $(BUILD)/settings
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -fno-objc-arc $(METAL_FLAGS) -c $< -o $@
+	$(call say,CC,$<)$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -fno-objc-arc $(METAL_FLAGS) -c $< -o $@
 endif
 
 # What `mini-cllm pull` needs. Without it the program is built all the same, and pull says what is missing.
@@ -129,14 +134,14 @@ $(BUILD)/settings: FORCE
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/settings
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) $(OBJECT_FLAGS) -c $< -o $@
+	$(call say,CC,$<)$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) $(OBJECT_FLAGS) -c $< -o $@
 
 # The kernels of an instruction set are compiled with its instructions; the program checks the CPU before it calls them.
 # Full debug information would take a third of the compile time in such long functions, so -g1 keeps line numbers only.
 define compile_part
 $(BUILD)/obj/%.$(1).o: %.c $(BUILD)/settings
 	@mkdir -p $$(@D)
-	$$(CC) $$(FLAGS) $$(if $$(WERROR),-Werror) $$(CFLAGS:-g=-g1) $$(KERNEL_FLAGS) $$(KERNEL_LOOPS) -DPART=PART_$(1) -c $$< -o $$@
+	$$(call say,CC,$$< ($(1)))$$(CC) $$(FLAGS) $$(if $$(WERROR),-Werror) $$(CFLAGS:-g=-g1) $$(KERNEL_FLAGS) $$(KERNEL_LOOPS) -DPART=PART_$(1) -c $$< -o $$@
 endef
 $(foreach part,$(KERNEL_PARTS),$(eval $(call compile_part,$(part))))
 $(BUILD)/obj/src/cpu/kernels_avx2.%:   KERNEL_FLAGS = -mavx2 -mfma -mf16c
@@ -164,7 +169,7 @@ $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 	@mv $@.new $@
 
 $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
-	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
+	$(call say,CC,$<)$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
 # The files of the server's web page and the description of its API, unchanged. Each becomes a string, whose ETag is its
 # checksum.
@@ -186,7 +191,7 @@ $(BUILD)/obj/web_files.c: $(WEB_FILES) Makefile
 	@mv $@.new $@
 
 $(BUILD)/obj/web_files.o: $(BUILD)/obj/web_files.c $(BUILD)/settings
-	$(CC) $(FLAGS) -Iprograms $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
+	$(call say,CC,$<)$(CC) $(FLAGS) -Iprograms $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
 # The program links jansson (for --json), the libraries that pull and serve need, and libedit (for line editing) if it
 # is found. The library links none of them.
@@ -225,7 +230,7 @@ endif
 AVX512_MODEL := $(BUILD)/obj/tests/avx512_model/kernels_avx512.o
 $(AVX512_MODEL): src/cpu/kernels_avx512.c $(BUILD)/settings
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -O1 $(PLAIN_LOOPS) -Itests/avx512_model -DVECTOR_REGISTER='"m"' \
+	$(call say,CC,$< (model))$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -O1 $(PLAIN_LOOPS) -Itests/avx512_model -DVECTOR_REGISTER='"m"' \
 	    -D__AVX512F__ -D__AVX512BW__ -D__AVX512VNNI__ -DISA=avx512_model \
 	    -Dkernels_avx512=kernels_avx512_model -c $< -o $@
 $(call object,tests/avx512_model/dispatch.c): OBJECT_FLAGS = -Itests
@@ -235,27 +240,27 @@ $(call object,tests/avx512_model/dispatch.c): OBJECT_FLAGS = -Itests
 # One object in which only cllm_* is global, so that no name inside can clash with an embedder's. (Apple's linker
 # makes hidden symbols local by itself here.)
 $(BUILD)/libcllm.a: $(LIB_OBJECTS)
-	$(CC) -r -nostdlib $^ -o $(BUILD)/cllm.o
+	$(call say,LD,$(BUILD)/cllm.o)$(CC) -r -nostdlib $^ -o $(BUILD)/cllm.o
 ifneq ($(UNAME),Darwin)
-	$(OBJCOPY) --localize-hidden $(BUILD)/cllm.o
+	$(call say,OBJCOPY,$(BUILD)/cllm.o)$(OBJCOPY) --localize-hidden $(BUILD)/cllm.o
 endif
-	rm -f $@ && $(AR) rcs $@ $(BUILD)/cllm.o
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $(BUILD)/cllm.o
 
 # The same with every name visible, for the tests.
 $(BUILD)/internal.a: $(LIB_OBJECTS)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/$(SHARED): $(LIB_OBJECTS)
-	$(LINK) $(SHARED_LINK) $^ $(LIBS) -o $@
+	$(call say,LD,$@)$(LINK) $(SHARED_LINK) $^ $(LIBS) -o $@
 
 $(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(if $(SANITIZE),$(call object,tests/support/sanitizers.c)) $(BUILD)/libcllm.a
-	$(LINK) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
+	$(call say,LD,$@)$(LINK) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
 	$(if $(SERVER_LIBS),,@echo 'mini-cllm: built without serve, which needs libmicrohttpd; scripts/setup installs it')
 	$(if $(PULL_LIBS),,@echo 'mini-cllm: built without pull, which needs $(strip $(PULL_MISSING)); scripts/setup installs them')
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	@mkdir -p $(@D)
-	$(LINK) $^ $(shell pkg-config --libs cmocka) $(TEST_LIBS) $(LIBS) -o $@
+	$(call say,LD,$@)$(LINK) $^ $(shell pkg-config --libs cmocka) $(TEST_LIBS) $(LIBS) -o $@
 
 $(BUILD)/tests/test_avx512_model: $(AVX512_MODEL)
 
@@ -263,14 +268,14 @@ $(BUILD)/tests/test_avx512_model: $(AVX512_MODEL)
 # fault.
 $(BUILD)/try_driver: $(call object,tests/lookalike/try_driver.c $(addprefix src/base/,error.c safe_text.c utf8.c)) \
     $(BUILD)/obj/kernel_text.o $(METAL_OBJECTS)
-	$(LINK) $^ $(LIBS) -o $@
+	$(call say,LD,$@)$(LINK) $^ $(LIBS) -o $@
 
 $(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c $(KERNEL_TESTS) tests/avx512_model/dispatch.c) $(AVX512_MODEL) \
     $(SUPPORT_OBJECTS) $(BUILD)/internal.a
-	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
+	$(call say,LD,$@)$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
 $(BUILD)/check_kernels: $(call object,tests/check_kernels.c $(KERNEL_TESTS)) $(SUPPORT_OBJECTS) $(BUILD)/internal.a
-	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
+	$(call say,LD,$@)$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
 # Stand-ins for NVIDIA's libraries, for tests on hosts without a GPU: LD_LIBRARY_PATH=$(BUILD)/lookalike_cuda. The
 # headers beside them are for the kernels, which the stand-in for NVRTC compiles when the program runs.
@@ -282,17 +287,17 @@ $(call object,$(wildcard tests/lookalike_cuda/*.c)): OBJECT_FLAGS = -Itests
 $(BUILD)/lookalike_cuda/check_driver: $(call object,tests/lookalike_cuda/check_driver.c) $(SUPPORT_OBJECTS) \
     $(BUILD)/internal.a
 	@mkdir -p $(@D)
-	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
+	$(call say,LD,$@)$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
 $(BUILD)/lookalike_cuda/libcuda.so.1: $(call object,tests/lookalike_cuda/libcuda.c tests/lookalike/fibers.c)
 $(BUILD)/lookalike_cuda/libnvrtc.so.13: $(call object,tests/lookalike_cuda/libnvrtc.c) $(BUILD)/lookalike_cuda/include
 $(LOOKALIKE_CUDA):
 	@mkdir -p $(@D)
-	$(LINK) -shared -Wl,-soname,$(@F) $(filter %.o,$^) -o $@
+	$(call say,LD,$@)$(LINK) -shared -Wl,-soname,$(@F) $(filter %.o,$^) -o $@
 
 $(BUILD)/lookalike_cuda/include: $(LOOKALIKE_CUDA_HEADERS)
 	@mkdir -p $@
-	cp $^ $@ && touch $@
+	$(call say,CP,$@)cp $^ $@ && touch $@
 
 # ------------------------------------------------------------------------------------------------ checking
 
@@ -368,11 +373,11 @@ fuzz:
 	    $(FUZZERS:%=fuzz-run-%)
 
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
-	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(LIBS) -o $@
+	$(call say,LD,$@)$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(LIBS) -o $@
 
 # These two test the code of the program, the server.
 $(BUILD)/fuzz_request $(BUILD)/fuzz_http: $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(filter-out %/main.o,$(PROGRAM_OBJECTS)) $(BUILD)/libcllm.a
-	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
+	$(call say,LD,$@)$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
 
 fuzz-run-%: $(BUILD)/fuzz_%
 	@mkdir -p $(BUILD)/corpus/$*

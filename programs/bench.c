@@ -181,13 +181,13 @@ static int measure_machine(bench_results *results, uint32_t n_threads, machine_s
     return interrupted() ? EXIT_INTERRUPTED : EXIT_SUCCESS;
 }
 
-/* Measure a test. Its result is kept only if all of it was measured. */
+/* Measure a test. If decoding fails or is interrupted, the speed of the prompt is kept. */
 static int measure(bencher *b, bench_result test) {
     bench_results *results = &b->results;
     if (test.prompt + test.gen == 0) return EXIT_SUCCESS;
     int status = measure_kind(b, &test, BENCH_PROMPT);
     if (status == EXIT_SUCCESS) status = measure_kind(b, &test, BENCH_DECODE);
-    if (status != EXIT_SUCCESS) return status;
+    if (status != EXIT_SUCCESS && !isfinite(test.speed[BENCH_PROMPT].tok_s)) return status;
     if (results->count == results->capacity) {
         size_t capacity = results->capacity ? 2 * results->capacity : 16;
         bench_result *more = realloc(results->items, capacity * sizeof *more);
@@ -196,7 +196,7 @@ static int measure(bencher *b, bench_result test) {
         results->capacity = capacity;
     }
     results->items[results->count++] = test;
-    return EXIT_SUCCESS;
+    return status;
 }
 
 /* ------------------------------------------------------------------------------------------ combinations */
@@ -345,6 +345,7 @@ int bench(const options *o) {
         b.o.model = i == 0 ? o->model : o->arguments[i - 1];
         status = run_model(&b);
     }
+    if (status == EXIT_INTERRUPTED && b.results.count > 0) note(o, "interrupted: these are the results so far");
     int reported =
         b.results.count > 0 ? bench_report(o, &b.results) : EXIT_SUCCESS; /* also the results before a failure */
     free(b.results.items);

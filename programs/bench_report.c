@@ -253,7 +253,7 @@ static void print_table(const options *o, const bench_results *results) {
     print_row(o, NULL, BENCH_PROMPT, widths);
     if (o->markdown) print_rule(o, widths);
     for (size_t i = 0; i < 2 * results->count; i++)
-        if (bench_n_tokens(&results->items[i / 2], (bench_kind)(i % 2)) > 0)
+        if (isfinite(results->items[i / 2].speed[i % 2].tok_s))
             print_row(o, &results->items[i / 2], (bench_kind)(i % 2), widths);
 }
 

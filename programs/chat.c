@@ -412,6 +412,7 @@ static const struct slash {
     const char *about;               /* NULL: another name for the command before */
 } slashes[] = {
     {"/help", "", do_help, "this list"},
+    {"/?", "", do_help, NULL},
     {"/system", "[TEXT|@FILE]", do_system,
      "show or set what the model is told before the conversation; \"\" is nothing"},
     {"/read", "[FILE]", do_read, "attach a file to the next question, or list what is attached; \"\" drops it"},
@@ -419,6 +420,7 @@ static const struct slash {
     {"/retry", "", do_retry, "another answer to the last question"},
     {"/edit", "[TEXT]", do_edit, "ask the last question in other words"},
     {"/reset", "", do_reset, "forget all but the system message"},
+    {"/clear", "", do_reset, NULL},
     {"/save", "FILE", do_save, "save the conversation: JSON, or Markdown if the name ends in .md"},
     {"/load", "FILE", do_load, "go on with a conversation from JSON"},
     {"/set", "[NAME VALUE]", set, "show or set temperature, top-k, top-p, min-p, seed, reasoning, n-tokens"},
@@ -476,8 +478,10 @@ static outcome run_slash(talk *t, const char *line, int *status) {
     const struct slash *s = slashes;
     while (s < slashes + N_SLASHES && (strlen(s->name) != length || memcmp(s->name, line, length) != 0)) s++;
     if (s == slashes + N_SLASHES) {
-        *status =
-            usage_error("'%.*s' is not a command; see /help, or put a space before a question", (int)length, line);
+        const bool shows = length == strlen("/show") && memcmp(line, "/show", length) == 0; /* ollama's */
+        *status = usage_error("'%.*s' is not a command; %s", (int)length, line,
+                              shows ? "/system, /set, /stats and /tokens show what there is"
+                                    : "see /help, or put a space before a question");
         return GOES_ON;
     }
     char *trimmed = strdup(rest);

@@ -93,7 +93,12 @@ static int read_texts(const run *r, token_texts *texts) {
         const size_t kept = o->truncate && most > 0 ? cut_tokens(tokenizer, tokens, count, most) : count;
         if (kept < count)
             note(o, "line %zu has %zu tokens, of which the first %zu count", texts->count + 1, count, kept);
-        status = token_texts_add(texts, tokens, kept);
+        if (most > 0 && kept > most)
+            status = fail("line %zu has %zu tokens, the model has %zu positions: shorten the text or split it; "
+                          "--truncate cuts it",
+                          texts->count + 1, kept, most);
+        else
+            status = token_texts_add(texts, tokens, kept);
         cllm_free(tokens);
     }
     free(in.data);

@@ -8,6 +8,7 @@
  *
  * Its uncertainty is the standard error of that mean, times the perplexity. */
 #include "commands.h"
+#include "interrupt.h"
 #include "program.h"
 
 #include <errno.h>
@@ -173,36 +174,46 @@ static cllm_status score_chunk(run *r, scores *s, cllm_error *err) {
     return status;
 }
 
+static void print_perplexity(const scores *s, size_t n_done, size_t n_chunks) {
+    const double mean = s->sum / (double)s->count;
+    const double variance = fmax(0, s->sum_of_squares / (double)s->count - mean * mean);
+    printf("perplexity: %.4f +/- %.5f (%zu ", exp(mean), exp(mean) * sqrt(variance / (double)(s->count - 1)), n_done);
+    if (n_done < n_chunks) printf("of %zu ", n_chunks);
+    printf("chunks of %" PRIu32 " tokens)\n", s->n_ctx);
+}
+
 static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     cllm_error err;
     cllm_status status = CLLM_OK;
     double start = now();
+    size_t n_done = 0;
     r->n_stage = n_chunks * (s->n_ctx - 1);
-    for (size_t i = 0; i < n_chunks; i++) {
-        int32_t *chunk = tokens + i * s->n_ctx;
+    for (; n_done < n_chunks; n_done++) {
+        const scores before = *s;
+        int32_t *chunk = tokens + n_done * s->n_ctx;
         s->chunk = chunk;
-        if (i == 0)
+        if (n_done == 0)
             run_stage(r, "chunk 1 of %zu", n_chunks);
         else
-            run_stage(r, "chunk %zu of %zu, perplexity %.4f", i + 1, n_chunks, exp(s->sum / (double)s->count));
+            run_stage(r, "chunk %zu of %zu, perplexity %.4f", n_done + 1, n_chunks, exp(s->sum / (double)s->count));
         if (cllm_tokenizer_adds_bos(tokenizer))
             chunk[0] = cllm_tokenizer_bos(tokenizer); /* its own prediction is not scored */
         status = score_chunk(r, s, &err);
+        if (status == CLLM_ERR_CANCELLED) *s = before; /* only whole chunks count */
         if (status != CLLM_OK || s->not_finite) break;
     }
     run_stage(r, "%s", "");
     if (s->not_finite) return fail_not_finite(r);
-    if (status != CLLM_OK) return fail_with(&err);
-    double mean = s->sum / (double)s->count;
-    double variance = fmax(0, s->sum_of_squares / (double)s->count - mean * mean);
-    printf("perplexity: %.4f +/- %.5f (%zu chunks of %" PRIu32 " tokens)\n", exp(mean),
-           exp(mean) * sqrt(variance / (double)(s->count - 1)), n_chunks, s->n_ctx);
+    const bool stopped = status == CLLM_ERR_CANCELLED && s->count > 1;
+    if (status != CLLM_OK && !stopped) return fail_with(&err);
+    if (stopped) note(r->o, "interrupted: this is the perplexity of the first chunks");
+    print_perplexity(s, n_done, n_chunks);
     int flushed = flush_output();
     if (flushed != EXIT_SUCCESS) return flushed;
-    run_summary(r, (pace){.n_tokens = n_chunks * s->n_ctx, .n_timed = n_chunks * s->n_ctx, .seconds = now() - start},
-                (pace){0});
-    return EXIT_SUCCESS;
+    const size_t n_tokens = n_done * s->n_ctx;
+    run_summary(r, (pace){.n_tokens = n_tokens, .n_timed = n_tokens, .seconds = now() - start}, (pace){0});
+    return stopped ? EXIT_INTERRUPTED : EXIT_SUCCESS;
 }
 
 static int eval_text(run *r) {

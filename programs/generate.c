@@ -36,6 +36,15 @@ static int read_prompt(const options *o, prompt *p) {
     return EXIT_SUCCESS;
 }
 
+/* Somebody who names only a chat model probably wants to talk to it. */
+static void note_missing_prompt(const run *r) {
+    const options *o = r->o;
+    if (o->prompt || o->file || o->load || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return;
+    if (cllm_gguf_find(cllm_model_gguf(r->model), "tokenizer.chat_template"))
+        note(o, "no prompt: the model writes a text of its own. 'mini-cllm chat MODEL' chats with it; -p TEXT gives a "
+                "prompt");
+}
+
 static int encode_prompt(const run *r, prompt *p) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     if (!tokenizer) return fail_without_tokenizer(r);
@@ -250,6 +259,7 @@ int generate(const options *o) {
     if (status == EXIT_SUCCESS) status = read_prompt(o, &p);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     if (status == EXIT_SUCCESS) status = run_check_writes(&r);
+    if (status == EXIT_SUCCESS) note_missing_prompt(&r);
     if (status == EXIT_SUCCESS) status = encode_prompt(&r, &p);
     if (status == EXIT_SUCCESS) status = run_start(&r, o->ctx);
     if (status == EXIT_SUCCESS && o->load) status = load_text(&r, &p);

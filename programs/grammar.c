@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* True if the text is a schema itself, not the name of a file. */
 static bool is_schema_text(const char *text) {
@@ -49,6 +50,10 @@ int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use 
         form = &forms[i];
     }
     if (!form) return EXIT_SUCCESS;
+    if (form->kind == CLLM_GRAMMAR_GBNF && form->is_file && strpbrk(form->value, " =") &&
+        access(form->value, F_OK) != 0)
+        return usage_error("--grammar: '%s' is neither a file nor a grammar: a rule has the form NAME ::= ...",
+                           form->value);
     if (form->is_file && read_input(form->value, &file) != EXIT_SUCCESS) return EXIT_USAGE;
     const cllm_string text =
         form->is_file ? (cllm_string){file.data, file.length} : (cllm_string){form->value, strlen(form->value)};

@@ -717,27 +717,68 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
     *letters = '\0';
 }
 
-/* Options of llama.cpp's that have several letters after one dash. getopt takes the first for the option. */
+#define BY_HUB       "give hf:OWNER/NAME[:QUANT] as the model"
+#define BY_CHAT      "conversations are held by 'mini-cllm chat'"
+#define BY_TYPE      "it is --kv-type, for keys and values"
+#define BY_REASONING "it is --reasoning show, hide or off, of 'mini-cllm chat'"
+#define BY_END       "a text ends where the model ends it, after --n-tokens, or where --regex or --grammar ends it"
+
+/* Options of llama.cpp and ollama, and what to use here instead. Others are in the table of server_flags.c. */
 static const struct {
     const char *word, *instead;
-} long_letters[] = {
-    {"-hf", "give hf:OWNER/NAME[:QUANT] as the model"},
-    {"-hfr", "give hf:OWNER/NAME[:QUANT] as the model"},
+} foreign[] = {
+    {"-hf", BY_HUB},
+    {"-hfr", BY_HUB},
+    {"--hf-repo", BY_HUB},
     {"-fa", "it has no effect here: leave it out"},
-    {"-cnv", "conversations are held by 'mini-cllm chat'"},
+    {"-i", BY_CHAT},
+    {"-ins", BY_CHAT},
+    {"-cnv", BY_CHAT},
     {"-no-cnv", "without 'chat' nothing is a conversation: leave it out"},
+    {"-st", "'mini-cllm chat MODEL QUESTION' answers one question and ends"},
+    {"-mli", "in 'mini-cllm chat' three double quotes begin and end a text of several lines"},
     {"-sys", "it is --system of 'mini-cllm chat'"},
+    {"-bf", "'mini-cllm MODEL --file FILE' reads any bytes"},
+    {"-r", BY_END},
+    {"--reverse-prompt", BY_END},
     {"-jf", "it is --json-schema FILE"},
+    {"--format", "a model writes JSON with --json-schema; the schema {} stands for any"},
     {"-md", "it is --draft-model"},
-    {"-ctk", "it is --kv-type, for keys and values"},
-    {"-ctv", "it is --kv-type, for keys and values"},
+    {"-ctk", BY_TYPE},
+    {"-ctv", BY_TYPE},
+    {"--cache-type-k", BY_TYPE},
+    {"--cache-type-v", BY_TYPE},
+    {"--rope-freq-scale", "it is --rope-scale, with 1 / its value"},
+    {"-rea", BY_REASONING},
+    {"--think", BY_REASONING},
+    {"--hidethinking", BY_REASONING},
+    {"--keepalive", "a model stays in memory while the command runs; the server has --sleep-idle-seconds"},
 };
 
-static int refuse_long_letters(const char *word) {
-    for (size_t i = 0; word && i < sizeof long_letters / sizeof *long_letters; i++)
-        if (strcmp(word, long_letters[i].word) == 0)
-            return usage_error("unknown option '%s': %s", word, long_letters[i].instead);
-    return 0;
+/* Refuse an option of another program if its table says what it is here. Returns an exit status. */
+static int refuse_foreign(const command *c, const char *word) {
+    const size_t length = strcspn(word, "=");
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (strlen(foreign[i].word) == length && strncmp(foreign[i].word, word, length) == 0)
+            return usage_error("unknown option '%s': %s", word, foreign[i].instead);
+    const char *ours = word[2] ? server_flag_option(word) : NULL;
+    if (!ours) return 0;
+    if (row_named(c->bit, ours)) return usage_error("unknown option '%s': it is --%s", word, ours);
+    const command *other = commands;
+    while (other->bit && !row_named(other->bit, ours)) other++;
+    if (!other->bit || !*other->name) return 0;
+    return usage_error("unknown option '%s': it is --%s of 'mini-cllm %s'", word, ours, other->name);
+}
+
+/* Refuse a word with several letters after one dash if llama.cpp has such an option: getopt would take the first letter
+ * for the option, and the others for its value or for more options. */
+static int refuse_long_letters(const command *c, const char *word) {
+    const char *space = *c->name ? " " : "";
+    const bool is_ours = strcmp(word, NGL) == 0 && row_named(c->bit, "gpu-layers");
+    if (is_ours || word[0] != '-' || !word[1] || word[1] == '-' || !word[2]) return 0;
+    const int failed = refuse_foreign(c, word);
+    if (failed || !is_server_flag(word)) return failed;
+    return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", word, space, c->name);
 }
 
 /* The number of letters to add, drop or replace that makes one text of the other. If it is more than `most`, the result
@@ -753,9 +794,32 @@ static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b, siz
     return 1 + (least < replaced ? least : replaced);
 }
 
+enum { MOST_SLIPS = 2 }; /* a word with more is not taken for a mistyped one */
+
+/* The command that a mistyped word most likely means, or NULL. */
+static const char *likely_command(const char *word) {
+    const char *likely = NULL;
+    size_t least = MOST_SLIPS + 1;
+    for (const command *c = commands; c->bit; c++) {
+        if (strlen(c->name) < 2 * MOST_SLIPS) continue;
+        const size_t away = distance(word, strlen(word), c->name, strlen(c->name), MOST_SLIPS);
+        if (away >= least) continue;
+        least = away;
+        likely = c->name;
+    }
+    return likely;
+}
+
+/* Refuse a first argument that is neither a command nor looks like a model. Returns an exit status. */
+static int check_first(const command *c, const char *word) {
+    if (c->bit != GENERATE || strpbrk(word, "./:") || access(word, F_OK) == 0) return 0;
+    const char *likely = likely_command(word);
+    if (likely) return usage_error("'%s' is not a command or a file; did you mean %s?", word, likely);
+    return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", word);
+}
+
 /* The long option of a command that a mistyped word most likely means, or NULL. */
 static const char *likely_option(const command *c, const char *word) {
-    enum { MOST_SLIPS = 2 };
     const char *likely = NULL;
     size_t least = MOST_SLIPS + 1;
     if (strncmp(word, "--", 2) != 0) return NULL;
@@ -773,7 +837,7 @@ static const char *likely_option(const command *c, const char *word) {
 }
 
 /* row: the option whose value is missing, or NULL: getopt has not found one. */
-static int refuse_option(const command *c, const option_row *row, const char *word) {
+static int refuse_option(const command *c, const options *o, const option_row *row, const char *word) {
     if (!row) row = row_of(c, optopt);
     if (row && row->kind == FLAG) return usage_error("--%s takes no value", row->name);
     if (row)
@@ -781,6 +845,10 @@ static int refuse_option(const command *c, const option_row *row, const char *wo
                            range_of(row).text);
     char letter[] = {'-', (char)optopt, '\0'};
     const char *space = *c->name ? " " : "", *likely = optopt ? NULL : likely_option(c, word);
+    /* it may be an option of a command that is mistyped */
+    int failed = o->model || o->n_arguments == 0 ? 0 : check_first(c, o->arguments[0]);
+    if (!failed) failed = refuse_foreign(c, optopt ? letter : word);
+    if (failed) return failed;
     if (likely) return usage_error("unknown option '%s'; did you mean --%s?", word, likely);
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
 }
@@ -798,8 +866,8 @@ static int place_arguments(const command *c, options *o) {
     if (!o->model && c->bit == TEMPLATE) return usage_error("template: give a model or --chat-template NAME|FILE");
     if (o->model && !*o->model) return usage_error("the model's name is empty");
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
-    if (c->bit == GENERATE && !named && !strpbrk(o->model, "./:") && access(o->model, F_OK) != 0)
-        return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);
+    const int failed = named ? 0 : check_first(c, o->model);
+    if (failed) return failed;
     if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH | GRAMMAR | SERVE))) return 0;
     if (!(c->bit & (WRITES | TOKENIZE | EMBED)))
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
@@ -859,7 +927,7 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
         const char *word = argv[optind - (optarg == argv[optind - 1] ? 2 : 1)]; /* the option, not its value */
         const bool goes_on =
             code < LONG_OPTION && code != 1 && !optarg && optind < argc; /* the word may have more letters */
-        failed = code == 1 ? 0 : refuse_long_letters(goes_on ? argv[optind] : word);
+        failed = code == 1 ? 0 : refuse_long_letters(c, goes_on ? argv[optind] : word);
         if (failed) return failed;
         if (code == NGL[1] && strcmp(word, NGL) == 0) {
             row = row_named(c->bit, "gpu-layers");
@@ -876,7 +944,7 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
         else if (row && (optarg || row->kind == FLAG))
             failed = set_option(row, optarg, o);
         else
-            failed = refuse_option(c, row, code == NGL[1] ? word : argv[optind - 1]);
+            failed = refuse_option(c, o, row, code == NGL[1] ? word : argv[optind - 1]);
         if (row && !failed) mark_given(row, o);
         if (row && row == row_named(c->bit, "temperature")) o->temperature_by_letter = code == row->letter;
         if (o->help || o->version) return failed;

@@ -575,7 +575,9 @@ enum { N_FLAGS = sizeof flags / sizeof *flags };
 
 /* ------------------------------------------------------------------------------------------ translating */
 
-static const flag *find_flag(const char *word, size_t length, const char **name) {
+/* Find the flag that a word names, before "=" if there is one. name: out, as in the table. */
+static const flag *find_flag(const char *word, const char **name) {
+    const size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word, "=") : strlen(word);
     for (size_t i = 0; i < N_FLAGS; i++)
         for (size_t k = 0; k < 4 && (*name = flags[i].names[k]); k++)
             if (strlen(*name) == length && strncmp(*name, word, length) == 0) return &flags[i];
@@ -639,8 +641,7 @@ static int take_words(translation *t, int argc, char **argv) {
         const char *word = argv[i], *name, *ours;
         bool takes_next = false;
         const bool is_option = word[0] == '-' && word[1];
-        const flag *f =
-            is_option ? find_flag(word, strncmp(word, "--", 2) == 0 ? strcspn(word, "=") : strlen(word), &name) : NULL;
+        const flag *f = is_option ? find_flag(word, &name) : NULL;
         if (f && (t->bit == SERVE || is_idle_in(t->bit, f, word))) {
             failed = take_flag(t, f, name, argc, argv, &i);
             continue;
@@ -720,6 +721,17 @@ void server_words_free(server_words *words) {
     free(words->items);
     free(words->notes);
     *words = (server_words){0};
+}
+
+bool is_server_flag(const char *word) {
+    const char *name;
+    return find_flag(word, &name);
+}
+
+const char *server_flag_option(const char *word) {
+    const char *name;
+    const flag *f = find_flag(word, &name);
+    return f && !(f->kind == TURNS_ON && f->value) ? f->ours : NULL;
 }
 
 const char *server_flags_help(void) {

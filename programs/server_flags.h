@@ -20,6 +20,12 @@ typedef struct server_words {
 int translate_server_words(unsigned bit, int argc, char **argv, server_words *words);
 void server_words_free(server_words *words);
 
+/* True if llama-server has this flag, given with its dashes; it may have a value after "=". */
+bool is_server_flag(const char *word);
+
+/* The name of our option that does what the flag does, or NULL. */
+const char *server_flag_option(const char *word);
+
 /* The text at the end of --help. */
 const char *server_flags_help(void);
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What `make install` installs works for somebody else's program: examples/continue.c builds with it by pkg-config, and
-# writes what mini-cllm writes. `make stage` has installed it into BUILD/staged with PREFIX=/opt/cllm. Prints TAP.
+# writes what mini-cllm writes. `make stage` has installed it into BUILD/staged with PREFIX=/opt/cllm. Also what `make`
+# prints. Prints TAP.
 # Usage: check_install.sh BUILD
 set -u
 build=$(cd "$1" && pwd)
@@ -69,7 +70,16 @@ check_with_model() { # COMMAND TEXT
     fi
 }
 
-echo 1..9
+# For each file one short line, with V=1 the command, with -s nothing.
+short_lines() {
+    made() {
+        rm -rf "$work/made"
+        MAKEFLAGS='' make --no-print-directory BUILD="$work/made" "$@" "$work/made/obj/src/base/utf8.o"
+    }
+    [ "$(made V=)" = 'CC src/base/utf8.c' ] && [ -z "$(made V= -s)" ] && made V=1 | grep -q -e '-c src/base/utf8.c -o'
+}
+
+echo 1..10
 check 'make install puts everything in its place' installed
 check 'make uninstall leaves nothing behind' nothing_left
 [ ! -f $model ] || "$build/mini-cllm" $model -p "$prompt" -q >"$work/expected"
@@ -87,3 +97,4 @@ static=--static
 check 'the example builds against the static library' compile static "-L$work/lib"
 check 'whose names inside clash with none of its own' compile clash "-L$work/lib" "$work/clash.c"
 check_with_model 'same_text clash' 'and writes what mini-cllm writes'
+check 'make prints a short line for each file' short_lines

@@ -73,6 +73,10 @@ done <<'END'
 2|'run' is not a command: 'mini-cllm chat MODEL' chats with a model|run llama3.2 --keepalive 5m
 2|'quantize' is not a command: this program runs quantized models and makes none|quantize a.gguf b.gguf q4_k
 2|'version' is not a command: 'mini-cllm --version' prints it|version
+2|'ps' is not a command: a model is in memory while its command runs; 'mini-cllm serve' lists those it has loaded at /api/ps|ps
+2|'stop' is not a command: a model is in memory while its command runs; Ctrl-C ends 'mini-cllm serve'|stop llama3.2
+2|'cp' is not a command: models cannot be renamed or copied; 'mini-cllm serve --alias NAME' gives|cp a b
+2|'create' is not a command: there are no Modelfiles; options such as --system|create a -f Modelfile
 1|there is no file 'llama3.2', and models have no short names here; one of the Hugging Face Hub is named hf:OWNER/NAME|llama3.2 -p Hi
 1|there is no file 'llama3.2:1b', and models have no short names here|chat llama3.2:1b
 2|unknown option '--tensors'; see 'mini-cllm eval --help'|eval m.gguf --tensors
@@ -103,7 +107,7 @@ done <<'END'
 2|--gpu-layers needs a value, N from 0 to 65535|bench m.gguf -ngl
 2|--n-tokens: 'gx' is not|m.gguf -ngx
 2|unknown option '-n'|eval m.gguf -n 5
-2|unknown option '-n'|inspect m.gguf -ngl 5
+2|unknown option '-ngl'; see 'mini-cllm inspect --help'|inspect m.gguf -ngl 5
 2|--model needs a value|-m
 2|--n-tokens: '3x' is not|m.gguf -n 3x
 2|--n-tokens: '' is not|m.gguf -n ''
@@ -123,6 +127,28 @@ done <<'END'
 2|--seed: '18446744073709551615' is not a whole number from 0 to 18446744073709551614, or -1|m.gguf --seed 18446744073709551615
 2|unknown option '-hf': give hf:OWNER/NAME|m.gguf Once -n 9 -hf a/b
 2|unknown option '-cnv': conversations are held by|m.gguf -q -cnv
+2|unknown option '-i': conversations are held by|m.gguf -qi
+2|unknown option '-ins': conversations are held by|chat m.gguf -ins
+2|unknown option '-st': 'mini-cllm chat MODEL QUESTION' answers one question and ends|m.gguf -st
+2|unknown option '-to': it is --timeout of 'mini-cllm serve'|m.gguf -to 5
+2|unknown option '-bf': 'mini-cllm MODEL --file FILE' reads any bytes|m.gguf -bf a
+2|unknown option '-mli': in 'mini-cllm chat' three double quotes|chat m.gguf -mli
+2|unknown option '-ub': it is --batch|bench m.gguf -ub 5
+2|unknown option '-dev': it is --device|m.gguf -dev none
+2|unknown option '-hft'; see 'mini-cllm --help'|m.gguf -hft a
+2|unknown option '-r': a text ends where the model ends it, after --n-tokens, or|chat m.gguf -r User:
+2|unknown option '-rea': it is --reasoning show, hide or off, of|chat m.gguf -rea off
+2|unknown option '--think=false': it is --reasoning show, hide or off, of|chat m.gguf --think=false
+2|unknown option '--cache-type-k': it is --kv-type, for keys and values|m.gguf --cache-type-k q8_0
+2|unknown option '--cache-type-v=f32': it is --kv-type, for keys and values|bench m.gguf --cache-type-v=f32
+2|unknown option '--chat-template-file': it is --chat-template of 'mini-cllm chat'|m.gguf --chat-template-file a
+2|unknown option '--chat-template-file': it is --chat-template|chat m.gguf --chat-template-file a
+2|unknown option '--ubatch-size': it is --batch|eval m.gguf --ubatch-size 5
+2|unknown option '--format': a model writes JSON with --json-schema; the schema {} stands for any|chat m.gguf --format json
+2|unknown option '--rope-freq-scale': it is --rope-scale, with 1 / its value|m.gguf --rope-freq-scale 0.5
+2|unknown option '--log-disable': it is --quiet|m.gguf --log-disable
+2|unknown option '--log-disable'; see 'mini-cllm inspect --help'|inspect m.gguf --log-disable
+2|unknown option '--keepalive': a model stays in memory while the command runs|chat m.gguf --keepalive 5m
 2|--threads: '0' is not a whole number from 1 to 1024|m.gguf --threads 0
 2|--threads: '1025' is not|m.gguf --threads 1025
 2|--ctx: '0' is not|m.gguf --ctx 0
@@ -143,7 +169,10 @@ done <<'END'
 2|--rope-freq-base: 'inf' is not|bench m.gguf --rope-freq-base inf
 2|--rope-scaling none and --rope-scale cannot be used together|m.gguf --rope-scale 2 --rope-scaling none
 2|--pre: the name is empty|m.gguf --pre ''
-2|'evall' is not a command or a file; see 'mini-cllm --help'|evall m.gguf
+2|'evall' is not a command or a file; did you mean eval?|evall m.gguf
+2|'caht' is not a command or a file; did you mean chat?|caht m.gguf --system x
+2|'rn' is not a command or a file; see 'mini-cllm --help'|rn m.gguf
+2|unknown option '--system'; see 'mini-cllm --help'|-m m.gguf caht --system x
 2|unknown option '--rope-scale'|inspect m.gguf --rope-scale 2
 2|--override needs a value, KEY=TYPE:VALUE|m.gguf --override
 2|--override: 'key' does not have the form KEY=TYPE:VALUE|m.gguf --override key

@@ -143,6 +143,11 @@ commands() {
     check 'chat: errors leave the conversation as it is' eval 'answer 16 | grep -q "not a command" &&
         answer 17 | grep -q "/nonexistent/x" && answer 18 | grep -q "line 1"'
 
+    printf '%s\n' 'A cat sat' '/clear' '/undo' '/?' '/help' '/show info' >"$temporary/script"
+    small
+    check "chat: ollama's names of commands" eval 'answer 1 | grep -q "the conversation is empty now" && answer 2 | grep -q "no question yet" &&
+        [ "$(answer 3)" = "$(answer 4)" ] && answer 5 | grep -q "./show. is not a command; /system, /set, /stats and /tokens show"'
+
     echo '/set' >"$temporary/script"
     talk "$any" --chat-template "$template" --override general.sampling.temp=float:0.5 --override general.sampling.top_k=int:7 --top-k 9
     check "chat: the file's own settings, unless an option says otherwise" eval 'answer 0 | grep -q "temperature 0.5, top-k 9, top-p 0.9" &&

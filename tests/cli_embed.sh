@@ -71,7 +71,7 @@ faults() {
     check 'embed: an id outside the vocabulary' refused 1 'token 512 is not in the vocabulary of 512'
     awk 'BEGIN { print "a"; for (i = 0; i < 600; i++) printf "b "; print "" }' >"$temporary/long"
     run embed "$stories" -q -f "$temporary/long"
-    check 'embed: a text that is too long' refused 1 'line 2 has 602 tokens, the model has 512 positions'
+    check 'embed: a text that is too long' refused 1 'line 2 has 602 tokens, the model has 512 positions: shorten the text or split it; --truncate cuts it'
     awk 'BEGIN { for (i = 0; i < 600; i++) printf "b "; print "" }' >"$temporary/long_line"
     run embed "$stories" -q --tokens "$("$program" tokenize "$stories" "$(cat "$temporary/long_line")" | cut -d " " -f 1-512)" && cp "$out" "$temporary/want"
     run embed "$stories" --truncate -f "$temporary/long_line"

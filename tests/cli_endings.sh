@@ -65,10 +65,15 @@ is_stopped() {
     end_by "$1"
     check "$1: eval --tokens leaves no half a file" eval 'exits "$want" && [ ! -s "$out" ] && [ ! -e "$temporary/logits" ]'
     cat docs/*.md >"$temporary/text"
-    start eval "$any" --text "$temporary/text" --ctx 64 -v
+    start eval "$any" --text "$temporary/text" --ctx 64 --threads 1
+    sleep 1
+    end_by "$1"
+    check "$1: eval --text tells the perplexity of the chunks so far" eval 'exits "$want" && says "interrupted: this is the perplexity of the first chunks" &&
+        grep -qE "^perplexity: [0-9.]+ \+/- [0-9.]+ \([0-9]+ of [0-9]+ chunks of 64 tokens\)$" "$out"'
+    start eval "$any" --text "$temporary/text" --ctx 30000 -v
     await says 'ready after'
     end_by "$1"
-    check "$1: eval --text tells no perplexity of a part" eval 'exits "$want" && ! says "perplexity" && [ ! -s "$out" ]'
+    check "$1: eval --text tells no perplexity of less than a chunk" eval 'exits "$want" && ! says "perplexity" && [ ! -s "$out" ]'
 }
 
 # is_stopped_measuring SIGNAL STATUS
@@ -79,10 +84,14 @@ is_stopped_measuring() {
             echo $$ >'"'$temporary/started'"'; sleep 30; echo late >'"'$temporary/late'"' ;; esac; echo "pp1 5"'
         read -r other <"$temporary/started"
         end_by "$1"
-        check "bench: $1 ends the other command, and prints whole results ($form)" eval 'exits "$want" && silent &&
-            prints prompt_ratio && [ "$(grep -c "/\?$(basename "$any")" "$out")" -gt 0 ] && ! kill -0 "$other"'
+        check "bench: $1 ends the other command, and prints whole results ($form)" eval 'exits "$want" &&
+            one_line && says "interrupted: these are the results so far" && prints prompt_ratio && [ "$(grep -c "/\?$(basename "$any")" "$out")" -gt 0 ] && ! kill -0 "$other"'
     done
-    start bench "$any" -p 8 -n 20000 -r 100 --threads 1
+    start bench "$any" -p 8 -n 20000 -r 1 --threads 1
+    sleep 1.5
+    end_by "$1"
+    check "bench: $1 while it decodes prints the speed of the prompt" eval 'exits "$want" && says "results so far" && prints " pp8 " && ! prints " tg20000 "'
+    start bench "$any" -p 20000 -n 0 -r 100 --threads 1
     sleep 1
     end_by "$1"
     check "bench: $1 before the first result prints nothing" eval 'exits "$want" && [ ! -s "$out" ]'

@@ -106,6 +106,25 @@ texts() {
     alike 'tokenize -f' tokenize "$any" -f "$temporary/prompt"
 }
 
+# A chat model that is named without a prompt, on a terminal
+missing_prompt() {
+    command -v python3 >/dev/null || { skip 'a missing prompt' 'python3 is missing'; return; }
+    template='tokenizer.chat_template=str:{{messages}}'
+    while IFS='|' read -r n flags; do
+        # shellcheck disable=SC2086 # words
+        python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$program" "$any" -n 1 $flags </dev/null >"$out" 2>"$err"
+        check "on a terminal, notes about a missing prompt: $n with $flags" \
+            [ "$(grep -c "^no prompt: .*'mini-cllm chat MODEL' chats with it; -p TEXT gives a prompt" "$out")" = "$n" ]
+    done <<END
+1|--override $template
+0|--override $template -q
+0|--override $template -p Once
+0|-v
+END
+    run "$any" -n 1 --override "$template"
+    check 'without a terminal it is not said' eval 'exits 0 && ! says "no prompt"'
+}
+
 # The bar of a long evaluation, on a terminal, never goes back.
 bar() {
     command -v python3 >/dev/null || { skip 'the bar of eval' 'python3 is missing'; return; }
@@ -235,6 +254,7 @@ grammars() {
 3|--regex: regular expression, line 1, column 2: looking ahead or behind|--regex 'a(?=b)'
 2|$temporary/good: grammar, line 1, column 1: the name of a rule was expected|--grammar '$temporary/good'
 2|$temporary/none: No such file|--grammar '$temporary/none'
+2|--grammar: 'root = "a"' is neither a file nor a grammar: a rule has the form NAME ::= ...|--grammar 'root = "a"'
 2|$temporary/none: No such file|--regex a --check '$temporary/none'
 END
     # every sampled text follows the grammar, even if the model prefers other text
@@ -310,6 +330,7 @@ END
 help_groups
 group neighbours "$any"
 group texts "$any"
+group missing_prompt "$any"
 group bar "$any"
 group idle_flags "$any"
 group samplers "$any"

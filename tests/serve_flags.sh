@@ -73,7 +73,7 @@ ended
 run tokenize -p hello
 check 'no other command reads them' refused 2 'no model given'
 run "$any" -p a --n-predict 1 -np 2
-check 'nor knows the flags' refused 2 "--n-tokens: 'p' is not"
+check 'nor knows the flags' refused 2 "unknown option '-np': it is --parallel of 'mini-cllm serve'"
 LLAMA_ARG_PORT=x run serve "$any"
 check 'variables: a wrong value' refused 2 "--port: 'x' is not a whole number"
 LLAMA_ARG_MMPROJ=x run serve "$any" -q
