@@ -344,10 +344,18 @@ const json_value *schema_additional(const schema_compiler *c, const json_value *
     return additional ? additional : unevaluated_of(c, schema, "unevaluatedProperties");
 }
 
-static bool check_unevaluated(schema_compiler *c, const json_value *schema, const json_member *m, const char *instead) {
-    if (!is_schema(c, &m->value)) return false;
-    if (schema_is_true(&m->value) || json_find(schema, instead) || unevaluated_of(c, schema, m->name.data)) return true;
-    return schema_fails(c, CLLM_ERR_UNSUPPORTED, &m->value, "this cannot be enforced together with other schemas");
+/* Check that `key`, whose value is v, can be enforced. evaluates_all: another keyword leaves nothing for it. */
+static bool check_unevaluated(schema_compiler *c, const json_value *schema, keyword key, const json_value *v,
+                              bool evaluates_all) {
+    if (!is_schema(c, v)) return false;
+    if (schema_is_true(v) || evaluates_all || unevaluated_of(c, schema, keywords[key].name)) return true;
+    return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "this cannot be enforced together with other schemas");
+}
+
+/* True if the schema says something about all items: `items` with a schema, or `additionalItems` after a list. */
+static bool evaluates_all_items(const json_value *schema) {
+    const json_value *items = json_find(schema, "items");
+    return items && (items->kind != JSON_ARRAY || json_find(schema, "additionalItems"));
 }
 
 /* Add what the schema says about items: a FACT_ARRAY. */
@@ -485,7 +493,7 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
         return json_find(schema, "items") ? true : add_items(c, s, schema); /* items handles it, if it exists */
     case KEY_ITEMS: return add_items(c, s, schema);
     case KEY_UNEVALUATED_ITEMS:
-        if (!check_unevaluated(c, schema, m, "items")) return false;
+        if (!check_unevaluated(c, schema, key, v, evaluates_all_items(schema))) return false;
         return json_find(schema, "items") || json_find(schema, "prefixItems") || schema_is_true(v)
                    ? true
                    : add_items(c, s, schema);
@@ -513,7 +521,7 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
                    ? true
                    : add_properties(c, s, schema);
     case KEY_UNEVALUATED_PROPERTIES:
-        if (!check_unevaluated(c, schema, m, "additionalProperties")) return false;
+        if (!check_unevaluated(c, schema, key, v, json_find(schema, "additionalProperties"))) return false;
         return json_find(schema, "properties") || json_find(schema, "patternProperties") ||
                        json_find(schema, "additionalProperties") || schema_is_true(v)
                    ? true
