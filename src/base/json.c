@@ -228,7 +228,7 @@ static bool read_number(reader *r, json_value *out) {
     const size_t length = (size_t)(r->at - from);
     if (!whole) {
         *out = (json_value){.kind = JSON_FLOAT, .number = json_parse_float(from, length)};
-        return true;
+        return !isnan(out->number) || no_memory(r);
     }
     if (n > JSON_MOST_DIGITS) return fail(r, CLLM_ERR_FORMAT, "an integer has more than 4300 digits");
     const bool minus = negative && !zero;
