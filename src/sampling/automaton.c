@@ -663,6 +663,7 @@ static uint32_t move_stack(automaton *a, const automaton *old, uint32_t stack) {
 
 /* Drop all states except the held ones, which are made again from their places. */
 static void begin_anew(automaton *a) {
+    begin_set(a); /* before the copy: both have the same table `seen`, which must fit n_steps */
     const automaton old = *a;
     a->states = NULL;
     a->places = NULL;
