@@ -504,6 +504,7 @@ static void too_many_ways_are_an_error_of_that_place(void **state) {
 
 static void what_is_wrong_is_told_with_its_place(void **state) {
     (void)state;
+    enum { N_LETTERS = 2100000 };
     static const struct {
         cllm_grammar_kind kind;
         const char *text;
@@ -574,7 +575,7 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
                      cases[i].message);
         assert_null(grammar);
     }
-    /* deep nests and large counts end in a grammar or in an error, and soon */
+    /* deep nests, large counts and long texts end in a grammar or in an error, and soon */
     char *nest = malloc(200001);
     for (int deep = 150; deep <= 60000; deep = deep == 150 ? 60000 : 60001) {
         memset(nest, '(', (size_t)deep);
@@ -586,6 +587,12 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
         cllm_grammar_destroy(grammar);
     }
     free(nest);
+    char *large = malloc(N_LETTERS + 100), *at = large + sprintf(large, "root ::= \"");
+    memset(at, 'a', N_LETTERS);
+    strcpy(at + N_LETTERS, "\" x\nx ::= \"b\"");
+    assert_error(cllm_grammar_create(index, CLLM_GRAMMAR_GBNF, text_of(large), &grammar, &err), &err,
+                 CLLM_ERR_UNSUPPORTED, "the grammar is too large");
+    free(large);
     cllm_token_index_destroy(index);
     unload(&v);
 }
