@@ -4,6 +4,7 @@
 #include "support/vocabulary.h"
 
 #include "base/json.h"
+#include "sampling/grammar.h"
 
 #include <regex.h>
 #include <stdio.h>
@@ -431,6 +432,31 @@ static void special_tokens_spell_literals(void **state) {
     }
 }
 
+/* The text that must come next ends where a special token may come instead of it. */
+static void special_tokens_are_a_choice(void **state) {
+    (void)state;
+    static const struct { const char *before, *only; } cases[] = {{"", "a\n"}, {"a\n", ""}, {"a\n<", "call>bc"}};
+    made m = make(CLLM_GRAMMAR_STRUCTURE, "\"a\\n<call>bc\"");
+    const int32_t call = (int32_t)cllm_tokenizer_n_vocab(m.vocabulary.tokenizer) - 2;
+    cllm_matcher *matcher;
+    cllm_error err;
+    char text[64];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n_taken;
+        assert_ok(cllm_matcher_create(m.grammar, &matcher, &err), &err);
+        assert_ok(cllm_matcher_take_bytes(matcher, cases[i].before, strlen(cases[i].before), &n_taken, &err), &err);
+        text[matcher_only_text(matcher, text, sizeof text - 1)] = '\0';
+        assert_string_equal(text, cases[i].only);
+        if (i == 1) { /* behind the token there is no choice */
+            assert_ok(cllm_matcher_take(matcher, call, &err), &err);
+            assert_int_equal(matcher_only_text(matcher, text, 1), 1);
+            assert_int_equal(text[0], 'b');
+        }
+        cllm_matcher_destroy(matcher);
+    }
+    unmake(&m);
+}
+
 /* Many states: those that nobody uses are removed, and no matcher notices. */
 static void old_states_make_room(void **state) {
     (void)state;
@@ -604,6 +630,7 @@ int main(void) {
         cmocka_unit_test(masks_allow_what_can_follow),
         cmocka_unit_test(structures_allow_their_parts),
         cmocka_unit_test(special_tokens_spell_literals),
+        cmocka_unit_test(special_tokens_are_a_choice),
         cmocka_unit_test(old_states_make_room),
         cmocka_unit_test(right_recursion_is_a_loop),
         cmocka_unit_test(too_many_ways_are_an_error_of_that_place),

@@ -489,12 +489,14 @@ uint32_t automaton_step_token(automaton *a, uint32_t from, int32_t token) {
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte) {
     uint32_t n = 0;
     if (a->states[from].accepts) return false;
-    for (uint32_t k = 0; k < a->n_classes && a->class_begins[k] < 256 && n < 2; k++) {
+    for (uint32_t k = 0; k < a->n_classes && n < 2; k++) {
+        const uint32_t first = a->class_begins[k];
         const bool is_last = k + 1 == a->n_classes || a->class_begins[k + 1] > 256;
         const uint32_t last = is_last ? 255 : a->class_begins[k + 1] - 1;
         if (automaton_step_class(a, from, k) == DEAD_STATE) continue;
+        if (first >= FIRST_TOKEN_SYMBOL) return false;
         *byte = (uint8_t)last;
-        n += last - a->class_begins[k] + 1;
+        n += last - first + 1;
     }
     return n == 1;
 }

@@ -57,7 +57,7 @@ uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
 /* The number of places in all states. */
 uint32_t automaton_n_places(const automaton *a);
 
-/* True if exactly one byte can follow, and the text cannot end. Special tokens that can follow do not count. */
+/* True if exactly one byte can follow, no special token can, and the text cannot end. */
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte);
 
 /* The state (perhaps DEAD_STATE) after any character that may stand unescaped in a JSON string, except DEL, if all of
