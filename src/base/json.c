@@ -19,7 +19,7 @@
 static locale_t plain_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 double json_parse_float(const char *digits, size_t length) {
-    char *text = malloc(length + 1);
+    char few[JSON_FEW_BYTES + 1], *text = length < sizeof few ? few : malloc(length + 1);
     if (!text) return NAN;
     memcpy(text, digits, length);
     text[length] = 0;
@@ -27,7 +27,7 @@ double json_parse_float(const char *digits, size_t length) {
     const double number = strtod(text, NULL);
     uselocale(before);
     freelocale(plain);
-    free(text);
+    if (text != few) free(text);
     return number;
 }
 
