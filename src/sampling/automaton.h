@@ -32,6 +32,7 @@ typedef struct automaton automaton;
 /* An element of the list of states that must stay. */
 typedef struct held_state {
     uint32_t state;
+    uint32_t moved; /* its state among those that are made when old ones are dropped */
     struct held_state *next;
 } held_state;
 
