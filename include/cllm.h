@@ -810,7 +810,8 @@ CLLM_API const char *cllm_sampler_step_name(cllm_sampler_step step); /* "top_k" 
 
 /* Draw the next token. logits: [n_vocab], not changed. mask: [CLLM_MASK_WORDS(n_vocab)] the allowed tokens; NULL: all.
  * The same logits give the same token until one is accepted.
- * Errors: FORMAT (a logit is NaN, or the largest is infinite), ARGUMENT (mask and logit bias allow no token). */
+ * Errors: FORMAT (a logit is NaN, or the largest is infinite), ARGUMENT (mask and logit bias allow no token, or a logit
+ * with its bias is infinite). */
 CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, const uint32_t *mask,
                                          int32_t *token, cllm_error *err);
 

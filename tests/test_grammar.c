@@ -4,6 +4,7 @@
 #include "support/vocabulary.h"
 
 #include "base/json.h"
+#include "sampling/grammar.h"
 
 #include <regex.h>
 #include <stdio.h>
@@ -431,6 +432,31 @@ static void special_tokens_spell_literals(void **state) {
     }
 }
 
+/* The text that must come next ends where a special token may come instead of it. */
+static void special_tokens_are_a_choice(void **state) {
+    (void)state;
+    static const struct { const char *before, *only; } cases[] = {{"", "a\n"}, {"a\n", ""}, {"a\n<", "call>bc"}};
+    made m = make(CLLM_GRAMMAR_STRUCTURE, "\"a\\n<call>bc\"");
+    const int32_t call = (int32_t)cllm_tokenizer_n_vocab(m.vocabulary.tokenizer) - 2;
+    cllm_matcher *matcher;
+    cllm_error err;
+    char text[64];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n_taken;
+        assert_ok(cllm_matcher_create(m.grammar, &matcher, &err), &err);
+        assert_ok(cllm_matcher_take_bytes(matcher, cases[i].before, strlen(cases[i].before), &n_taken, &err), &err);
+        text[matcher_only_text(matcher, text, sizeof text - 1)] = '\0';
+        assert_string_equal(text, cases[i].only);
+        if (i == 1) { /* behind the token there is no choice */
+            assert_ok(cllm_matcher_take(matcher, call, &err), &err);
+            assert_int_equal(matcher_only_text(matcher, text, 1), 1);
+            assert_int_equal(text[0], 'b');
+        }
+        cllm_matcher_destroy(matcher);
+    }
+    unmake(&m);
+}
+
 /* Many states: those that nobody uses are removed, and no matcher notices. */
 static void old_states_make_room(void **state) {
     (void)state;
@@ -504,6 +530,7 @@ static void too_many_ways_are_an_error_of_that_place(void **state) {
 
 static void what_is_wrong_is_told_with_its_place(void **state) {
     (void)state;
+    enum { N_LETTERS = 2100000 };
     static const struct {
         cllm_grammar_kind kind;
         const char *text;
@@ -574,7 +601,7 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
                      cases[i].message);
         assert_null(grammar);
     }
-    /* deep nests and large counts end in a grammar or in an error, and soon */
+    /* deep nests, large counts and long texts end in a grammar or in an error, and soon */
     char *nest = malloc(200001);
     for (int deep = 150; deep <= 60000; deep = deep == 150 ? 60000 : 60001) {
         memset(nest, '(', (size_t)deep);
@@ -586,6 +613,12 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
         cllm_grammar_destroy(grammar);
     }
     free(nest);
+    char *large = malloc(N_LETTERS + 100), *at = large + sprintf(large, "root ::= \"");
+    memset(at, 'a', N_LETTERS);
+    strcpy(at + N_LETTERS, "\" x\nx ::= \"b\"");
+    assert_error(cllm_grammar_create(index, CLLM_GRAMMAR_GBNF, text_of(large), &grammar, &err), &err,
+                 CLLM_ERR_UNSUPPORTED, "the grammar is too large");
+    free(large);
     cllm_token_index_destroy(index);
     unload(&v);
 }
@@ -597,6 +630,7 @@ int main(void) {
         cmocka_unit_test(masks_allow_what_can_follow),
         cmocka_unit_test(structures_allow_their_parts),
         cmocka_unit_test(special_tokens_spell_literals),
+        cmocka_unit_test(special_tokens_are_a_choice),
         cmocka_unit_test(old_states_make_room),
         cmocka_unit_test(right_recursion_is_a_loop),
         cmocka_unit_test(too_many_ways_are_an_error_of_that_place),

@@ -586,6 +586,17 @@ static void greedy_minds_bias_and_penalties(void **state) {
     assert_ok(cllm_sampler_create(4, &o, &sampler, &err), &err);
     assert_error(cllm_sampler_sample(sampler, logits, NULL, &token, &err), &err, CLLM_ERR_ARGUMENT, "allows no token");
     cllm_sampler_destroy(sampler);
+    static const cllm_logit_bias huge[] = {{2, 3e38f}, {3, 3e38f}, {2, 3e38f}, {2, -INFINITY}};
+    for (size_t n = 2; n <= 4; n++) {
+        o = (cllm_sampler_options){.logit_bias = huge, .n_logit_bias = n};
+        assert_ok(cllm_sampler_create(4, &o, &sampler, &err), &err);
+        const cllm_status status = cllm_sampler_sample(sampler, logits, NULL, &token, &err);
+        if (n == 2)
+            assert_true(status == CLLM_OK && token == 2);
+        else
+            assert_error(status, &err, CLLM_ERR_ARGUMENT, "logit bias: token 2");
+        cllm_sampler_destroy(sampler);
+    }
     o = (cllm_sampler_options){.presence_penalty = 1, .penalty_last_n = 2};
     assert_ok(cllm_sampler_create(4, &o, &sampler, &err), &err);
     const int32_t want[] = {1, 2, 3, 1, 2}; /* the last two tokens are never drawn */

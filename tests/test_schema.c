@@ -78,6 +78,41 @@ static void write_value(written *w, const json_value *v, json_style style) {
 static const json_style forms[] = {
     {.item_separator = ",", .name_separator = ":"}, {0}, {.indent = "  "}, {.ascii = true}};
 
+/* Copy a value with the members of all its objects in the opposite order. in_order: but keep the order of properties. */
+static json_value turned(const json_value *v, bool in_order, bool keeps_order, arena *a) {
+    json_value copy = *v;
+    if (v->kind == JSON_ARRAY) {
+        json_value *items = arena_alloc(a, v->count, sizeof *items);
+        for (uint32_t i = 0; i < v->count; i++) items[i] = turned(&v->items[i], in_order, false, a);
+        copy.items = items;
+    } else if (v->kind == JSON_OBJECT) {
+        json_member *members = arena_alloc(a, v->count, sizeof *members);
+        for (uint32_t i = 0; i < v->count; i++) {
+            const json_member *from = &v->members[keeps_order ? i : v->count - 1 - i];
+            const bool lists = in_order && from->name.length == 10 && memcmp(from->name.data, "properties", 10) == 0;
+            members[i] = (json_member){.name = from->name, .value = turned(&from->value, in_order, lists, a)};
+        }
+        copy.members = members;
+    }
+    return copy;
+}
+
+/* Turn a schema in this way, if it is JSON. */
+static void turn(char *schema, size_t size, bool in_order) {
+    arena a = {0};
+    json_value v;
+    written w = {0};
+    if (json_read(schema, strlen(schema), &a, &v, NULL) == CLLM_OK) {
+        const json_value other = turned(&v, in_order, false, &a);
+        write_value(&w, &other, forms[1]);
+        assert_true(w.length < size);
+        memcpy(schema, w.text, w.length);
+        schema[w.length] = '\0';
+    }
+    free(w.text);
+    arena_free(&a);
+}
+
 /* Tests of the suite that are judged differently on purpose. */
 static bool is_exception(const char *file, cllm_string group, cllm_string test, bool valid) {
     static const struct {
@@ -102,29 +137,16 @@ typedef struct counts {
     size_t n_schemas, n_refused, n_instances, n_wrong;
 } counts;
 
-static void try_case(const judge *j, const char *file, const json_value *group, const char *dialect, counts *n) {
-    written schema = {0}, instance = {0};
+/* Judge the instances of a group by its schema. Returns false if the schema is refused. */
+static bool try_schema(const judge *j, const char *file, const json_value *group, const json_value *schema, counts *n) {
+    written text = {0}, instance = {0};
     cllm_grammar *grammar = NULL;
     cllm_error err;
-    json_member members[100];
-    json_value of = *json_find(group, "schema");
     const json_value *tests = json_find(group, "tests"), *about = json_find(group, "description");
-    if (of.kind == JSON_OBJECT && !json_find(&of, "$schema")) { /* the folder says which draft it is */
-        assert_true(of.count + 1 < sizeof members / sizeof *members);
-        members[0] =
-            (json_member){.name = text_of("$schema"), .value = {.kind = JSON_STRING, .string = text_of(dialect)}};
-        if (of.count > 0) memcpy(members + 1, of.members, of.count * sizeof *members);
-        of.members = members;
-        of.count++;
-    }
-    write_value(&schema, &of, forms[1]);
-    n->n_schemas++;
-    const cllm_status status = compile(j, (cllm_string){schema.text, schema.length}, false, &grammar, &err);
-    if (status != CLLM_OK) {
-        n->n_refused++;
-        if (status != CLLM_ERR_UNSUPPORTED && !strstr(err.message, "allows no text"))
-            fail_msg("%s: %.*s: %s", file, (int)about->string.length, about->string.data, err.message);
-    }
+    write_value(&text, schema, forms[1]);
+    const cllm_status status = compile(j, (cllm_string){text.text, text.length}, false, &grammar, &err);
+    if (status != CLLM_OK && status != CLLM_ERR_UNSUPPORTED && !strstr(err.message, "allows no text"))
+        fail_msg("%s: %.*s: %s", file, (int)about->string.length, about->string.data, err.message);
     for (uint32_t i = 0; status == CLLM_OK && i < tests->count; i++) {
         const json_value *test = &tests->items[i], *what = json_find(test, "description");
         const bool valid = json_find(test, "valid")->boolean;
@@ -141,8 +163,32 @@ static void try_case(const judge *j, const char *file, const json_value *group, 
         }
     }
     cllm_grammar_destroy(grammar);
-    free(schema.text);
+    free(text.text);
     free(instance.text);
+    return status == CLLM_OK;
+}
+
+static void try_case(const judge *j, const char *file, const json_value *group, const char *dialect, counts *n) {
+    json_member members[100];
+    json_value of = *json_find(group, "schema");
+    const json_value *about = json_find(group, "description");
+    arena a = {0};
+    if (of.kind == JSON_OBJECT && !json_find(&of, "$schema")) { /* the folder says which draft it is */
+        assert_true(of.count + 1 < sizeof members / sizeof *members);
+        members[0] =
+            (json_member){.name = text_of("$schema"), .value = {.kind = JSON_STRING, .string = text_of(dialect)}};
+        if (of.count > 0) memcpy(members + 1, of.members, of.count * sizeof *members);
+        of.members = members;
+        of.count++;
+    }
+    const json_value other = turned(&of, false, false, &a);
+    n->n_schemas++;
+    const bool compiles = try_schema(j, file, group, &of, n);
+    n->n_refused += !compiles;
+    if (try_schema(j, file, group, &other, n) != compiles)
+        fail_msg("%s: %.*s: %s, but not with its members in the opposite order", file, (int)about->string.length,
+                 about->string.data, compiles ? "compiles" : "is refused");
+    arena_free(&a);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
@@ -382,6 +428,20 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"{'next':{'next':{'n':1}}}"},
          {"{'next':{'next':1}}"}},
+        /* what is not evaluated */
+        {"{'type': 'object', 'properties': {'a': {'type': 'integer'}}, 'unevaluatedProperties': false, 'required': "
+         "['a']}",
+         false,
+         {"{'a':1}"},
+         {"{}", "{'a':'x'}", "{'a':1,'b':2}"}},
+        {"{'type': 'object', 'properties': {'a': {'type': 'integer'}}, 'unevaluatedProperties': {'type': 'string'}}",
+         false,
+         {"{}", "{'a':1,'b':'x'}"},
+         {"{'a':'x'}", "{'b':1}"}},
+        {"{'type': 'array', 'prefixItems': [{'type': 'integer'}], 'unevaluatedItems': {'type': 'string'}}",
+         false,
+         {"[]", "[1]", "[1,'a']"},
+         {"['a']", "[1,2]"}},
         {"{'const': {'a': [1, {'b': null}]}}",
          false,
          {"{'a':[1,{'b':null}]}", "{ 'a': [1.0, {'b': null}] }"},
@@ -389,14 +449,15 @@ static void schemas_take_what_they_describe(void **state) {
         {"true", false, {"1", "{'a':[]}"}, {"", "{"}},
     };
     judge j = make_judge();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
         char text[2000];
         cllm_grammar *grammar;
         cllm_error err;
-        from_single_quotes(cases[i].schema, text, sizeof text);
-        if (compile(&j, text_of(text), cases[i].in_order, &grammar, &err) != CLLM_OK)
+        from_single_quotes(cases[i / 2].schema, text, sizeof text);
+        if (i % 2) turn(text, sizeof text, cases[i / 2].in_order);
+        if (compile(&j, text_of(text), cases[i / 2].in_order, &grammar, &err) != CLLM_OK)
             fail_msg("%s: %s", text, err.message);
-        check_texts(grammar, cases[i].schema, cases[i].valid, cases[i].invalid);
+        check_texts(grammar, text, cases[i / 2].valid, cases[i / 2].invalid);
         cllm_grammar_destroy(grammar);
     }
     unmake_judge(&j);
@@ -461,16 +522,18 @@ static void closed_schemas_allow_what_they_list(void **state) {
          {"{'a':1.0}"}},
     };
     judge j = make_judge();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
         char text[2000];
         cllm_grammar *grammar;
         cllm_error err;
-        from_single_quotes(cases[i].schema, text, sizeof text);
+        const bool in_order = i / 2 % 2 == 0;
+        from_single_quotes(cases[i / 2].schema, text, sizeof text);
+        if (i % 2) turn(text, sizeof text, in_order);
         if (cllm_grammar_create(j.index,
-                                i % 2 ? CLLM_GRAMMAR_JSON_SCHEMA_CLOSED : CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER,
+                                in_order ? CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA_CLOSED,
                                 text_of(text), &grammar, &err) != CLLM_OK)
             fail_msg("%s: %s", text, err.message);
-        check_texts(grammar, cases[i].schema, cases[i].valid, cases[i].invalid);
+        check_texts(grammar, text, cases[i / 2].valid, cases[i / 2].invalid);
         cllm_grammar_destroy(grammar);
     }
     unmake_judge(&j);
@@ -507,6 +570,8 @@ static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
         {"{'items': {'format': 'regex'}}", CLLM_ERR_UNSUPPORTED, "#/items/format: this format cannot be enforced"},
         {"{'allOf': [{'properties': {'a': {}}}], 'unevaluatedProperties': false}", CLLM_ERR_UNSUPPORTED,
          "#/unevaluatedProperties"},
+        {"{'items': [{}], 'allOf': [{'items': [{}, {}]}], 'unevaluatedItems': false}", CLLM_ERR_UNSUPPORTED,
+         "#/unevaluatedItems"},
         {"{'properties': {'a': {'minProperties': 3}}}", CLLM_ERR_UNSUPPORTED, "#/properties/a: minProperties cannot"},
         {"{'properties': {'a': {'type': 'integer', 'multipleOf': 1234567}}}", CLLM_ERR_UNSUPPORTED,
          "#/properties/a/multipleOf: "},
@@ -522,12 +587,14 @@ static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
          CLLM_ERR_ARGUMENT, "allows no text"},
     };
     judge j = make_judge();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
         char text[2000];
         cllm_grammar *grammar;
         cllm_error err;
-        from_single_quotes(cases[i].schema, text, sizeof text);
-        assert_error(compile(&j, text_of(text), false, &grammar, &err), &err, cases[i].status, cases[i].message);
+        from_single_quotes(cases[i / 2].schema, text, sizeof text);
+        if (i % 2) turn(text, sizeof text, false);
+        assert_error(compile(&j, text_of(text), false, &grammar, &err), &err, cases[i / 2].status,
+                     cases[i / 2].message);
     }
     unmake_judge(&j);
 }

@@ -19,7 +19,7 @@
 static locale_t plain_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 double json_parse_float(const char *digits, size_t length) {
-    char *text = malloc(length + 1);
+    char few[JSON_FEW_BYTES + 1], *text = length < sizeof few ? few : malloc(length + 1);
     if (!text) return NAN;
     memcpy(text, digits, length);
     text[length] = 0;
@@ -27,7 +27,7 @@ double json_parse_float(const char *digits, size_t length) {
     const double number = strtod(text, NULL);
     uselocale(before);
     freelocale(plain);
-    free(text);
+    if (text != few) free(text);
     return number;
 }
 
@@ -228,7 +228,7 @@ static bool read_number(reader *r, json_value *out) {
     const size_t length = (size_t)(r->at - from);
     if (!whole) {
         *out = (json_value){.kind = JSON_FLOAT, .number = json_parse_float(from, length)};
-        return true;
+        return !isnan(out->number) || no_memory(r);
     }
     if (n > JSON_MOST_DIGITS) return fail(r, CLLM_ERR_FORMAT, "an integer has more than 4300 digits");
     const bool minus = negative && !zero;

@@ -80,7 +80,9 @@ enum { JSON_NUMBER_BYTES = 32 };
 /* A float as Python writes it: "1.0", "1e-05", "Infinity", "NaN". Returns its length. */
 size_t json_format_float(double number, char text[JSON_NUMBER_BYTES]);
 
-/* Read a number in decimal, independent of the locale. NaN: no memory. */
+enum { JSON_FEW_BYTES = 700 };
+
+/* Read a number in decimal, independent of the locale. NaN: no memory, which cannot be for up to JSON_FEW_BYTES. */
 double json_parse_float(const char *digits, size_t length);
 
 #endif

@@ -292,7 +292,7 @@ static jinja_value filter_round(ARGUMENTS) {
         const double rounded = rint(x / factor) * factor;
         return self.kind == JINJA_FLOAT ? jinja_float(rounded) : jinja_integer((int64_t)rounded);
     }
-    char text[700]; /* rounded by printing: Python rounds the exact decimal value too */
+    char text[JSON_FEW_BYTES + 1]; /* rounded by printing: Python rounds the exact decimal value too */
     snprintf(text, sizeof text, "%.*f", (int)precision, x);
     for (char *c = text; *c; c++)
         if (*c == ',') *c = '.'; /* some locales print a comma */

@@ -489,12 +489,14 @@ uint32_t automaton_step_token(automaton *a, uint32_t from, int32_t token) {
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte) {
     uint32_t n = 0;
     if (a->states[from].accepts) return false;
-    for (uint32_t k = 0; k < a->n_classes && a->class_begins[k] < 256 && n < 2; k++) {
+    for (uint32_t k = 0; k < a->n_classes && n < 2; k++) {
+        const uint32_t first = a->class_begins[k];
         const bool is_last = k + 1 == a->n_classes || a->class_begins[k + 1] > 256;
         const uint32_t last = is_last ? 255 : a->class_begins[k + 1] - 1;
         if (automaton_step_class(a, from, k) == DEAD_STATE) continue;
+        if (first >= FIRST_TOKEN_SYMBOL) return false;
         *byte = (uint8_t)last;
-        n += last - a->class_begins[k] + 1;
+        n += last - first + 1;
     }
     return n == 1;
 }
@@ -562,12 +564,16 @@ static bool add_first_set(automaton *a) {
     return true;
 }
 
+static void clear_buckets(automaton *a) {
+    for (uint32_t i = 0; i < N_BUCKETS; i++) a->state_buckets[i] = a->frame_buckets[i] = a->set_buckets[i] = UNKNOWN;
+}
+
 static void forget_states(automaton *a) {
     a->n_states = a->n_places = a->n_frames = a->n_words = 0;
     a->n_sets = 1;
     a->mask_bytes = 0;
     a->begin = UNKNOWN;
-    for (uint32_t i = 0; i < N_BUCKETS; i++) a->state_buckets[i] = a->frame_buckets[i] = a->set_buckets[i] = UNKNOWN;
+    clear_buckets(a);
 }
 
 /* Add the dead state, which nothing can follow. It is the first one. */
@@ -661,8 +667,10 @@ static uint32_t move_stack(automaton *a, const automaton *old, uint32_t stack) {
     return moved;
 }
 
-/* Drop all states except the held ones, which are made again from their places. */
+/* Drop all states except the held ones, which are made again from their places. If there is no memory for them, all
+ * states stay. */
 static void begin_anew(automaton *a) {
+    begin_set(a); /* so that the copy has no steps either: both have the same table `seen` */
     const automaton old = *a;
     a->states = NULL;
     a->places = NULL;
@@ -672,38 +680,33 @@ static void begin_anew(automaton *a) {
     a->states_capacity = a->places_capacity = a->frames_capacity = a->sets_capacity = a->words_capacity = 0;
     forget_states(a);
     if (add_first_set(a)) add_dead_state(a);
-    if (a->failed != CLLM_OK) { /* no memory: keep everything; but the old states are in no bucket any more */
-        free_parts(a->states, a->n_states);
-        free(a->states);
-        free(a->places);
-        free(a->sets);
-        *a = old;
-        a->failed = CLLM_ERR_MEMORY;
-        return;
-    }
-    for (held_state *held = a->held; held; held = held->next) {
+    for (held_state *held = a->held; held && a->failed == CLLM_OK; held = held->next) {
         const state *was = &old.states[held->state];
+        held->moved = DEAD_STATE;
         if (held->state == DEAD_STATE) continue;
-        if (a->failed != CLLM_OK) { /* reported at the next call */
-            held->state = DEAD_STATE;
-            continue;
-        }
         begin_set(a);
+        /* these places were in `found` before, so it has room for them */
         for (uint32_t i = 0; i < was->n_places && a->failed == CLLM_OK; i++) {
             const place at = old.places[was->places + i];
-            const place moved = {at.node, move_stack(a, &old, at.stack)};
-            if (make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found))
-                a->found[a->n_found++] = moved;
+            a->found[a->n_found++] = (place){at.node, move_stack(a, &old, at.stack)};
         }
         a->accepts = was->accepts;
-        held->state = end_set(a);
+        held->moved = end_set(a);
     }
-    free_parts(old.states, old.n_states);
-    free(old.states);
-    free(old.places);
-    free(old.frames);
-    free(old.sets);
-    free(old.words);
+    const cllm_status failed = a->failed;
+    const automaton dropped = failed == CLLM_OK ? old : *a;
+    for (held_state *held = a->held; held && failed == CLLM_OK; held = held->next) held->state = held->moved;
+    if (failed != CLLM_OK) {
+        *a = old;
+        a->failed = failed;
+        clear_buckets(a); /* they are of the new states; the old ones are not searched for any more */
+    }
+    free_parts(dropped.states, dropped.n_states);
+    free(dropped.states);
+    free(dropped.places);
+    free(dropped.frames);
+    free(dropped.sets);
+    free(dropped.words);
 }
 
 void automaton_drop_masks(automaton *a) {

@@ -32,6 +32,7 @@ typedef struct automaton automaton;
 /* An element of the list of states that must stay. */
 typedef struct held_state {
     uint32_t state;
+    uint32_t moved; /* its state among those that are made when old ones are dropped */
     struct held_state *next;
 } held_state;
 
@@ -57,7 +58,7 @@ uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
 /* The number of places in all states. */
 uint32_t automaton_n_places(const automaton *a);
 
-/* True if exactly one byte can follow, and the text cannot end. Special tokens that can follow do not count. */
+/* True if exactly one byte can follow, no special token can, and the text cannot end. */
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte);
 
 /* The state (perhaps DEAD_STATE) after any character that may stand unescaped in a JSON string, except DEL, if all of

@@ -467,23 +467,24 @@ static size_t ranges_of(const char_automaton *c, const uint32_t *next, uint32_t 
 
 /* Write an automaton into a network. most: the most characters of a text, which are then counted; UINT32_MAX: any
  * number. */
-static bool write_states(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, uint32_t most,
+static void write_states(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, uint32_t most,
                          network *n, uint32_t from) {
     const bool counts = most != UINT32_MAX;
     uint32_t *distances = malloc(c->n_states * sizeof *distances);
     written_state *states = malloc(c->n_states * sizeof *states);
     char_range *ranges = malloc((c->n_classes + 1) * sizeof *ranges);
     bool *marked = calloc(c->n_classes, sizeof *marked);
-    const bool done = distances && states && ranges && marked && find_distances(c, exits, distances) &&
-                      distances[0] != NO_EXIT && distances[0] <= most;
-    for (uint32_t i = 0; done && i < c->n_states; i++) {
+    const bool has_room = distances && states && ranges && marked && find_distances(c, exits, distances);
+    const bool has_texts = has_room && distances[0] != NO_EXIT && distances[0] <= most;
+    if (!has_room) n->failed = CLLM_ERR_MEMORY;
+    for (uint32_t i = 0; has_texts && i < c->n_states; i++) {
         if (distances[i] == NO_EXIT) continue;
         const uint32_t node = network_add_node(n), before = counts ? network_add_node(n) : node;
         if (counts) network_add_member(n, before, EDGE_ADD, OTHER_MEMBER, node);
         states[i] = (written_state){node, before, NO_NODE};
     }
-    if (done) network_add_empty(n, from, states[0].node);
-    for (uint32_t i = 0; done && i < c->n_states; i++) {
+    if (has_texts) network_add_empty(n, from, states[0].node);
+    for (uint32_t i = 0; has_texts && i < c->n_states; i++) {
         if (distances[i] == NO_EXIT) continue;
         const uint32_t *next = c->next + (size_t)i * c->n_classes;
         if (exits[i] != NO_NODE) network_add_empty(n, states[i].node, exits[i]);
@@ -504,15 +505,14 @@ static bool write_states(const char_automaton *c, const uint32_t *exits, charact
     free(states);
     free(ranges);
     free(marked);
-    return done;
 }
 
-bool characters_write(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, network *n,
+void characters_write(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, network *n,
                       uint32_t from) {
-    return write_states(c, exits, spelling, UINT32_MAX, n, from);
+    write_states(c, exits, spelling, UINT32_MAX, n, from);
 }
 
-bool characters_write_counted(const char_automaton *c, const uint32_t *exits, characters_spelling spelling,
+void characters_write_counted(const char_automaton *c, const uint32_t *exits, characters_spelling spelling,
                               uint32_t most, network *n, uint32_t from) {
-    return write_states(c, exits, spelling, most, n, from);
+    write_states(c, exits, spelling, most, n, from);
 }

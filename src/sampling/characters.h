@@ -46,13 +46,13 @@ typedef enum characters_spelling {
 
 /* Write the automaton into a network: each text leads from node `from` to the exit of the state in which it ends.
  * exits: [n_states] nodes; NO_NODE: no text may end in this state. States from which no exit can be reached are left
- * out. Returns false if nothing is left, or if memory runs out. */
-bool characters_write(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, network *n,
+ * out. If memory runs out, the network fails. */
+void characters_write(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, network *n,
                       uint32_t from);
 
 /* The same for texts of at most `most` characters, in the rule of a collection: each character is a member, and is
  * added only if there is room for what must follow it. */
-bool characters_write_counted(const char_automaton *c, const uint32_t *exits, characters_spelling spelling,
+void characters_write_counted(const char_automaton *c, const uint32_t *exits, characters_spelling spelling,
                               uint32_t most, network *n, uint32_t from);
 
 /* One character of the ranges, in a JSON string. any_escape: also allow needless escapes: \uXXXX and \/. */

@@ -52,7 +52,7 @@ static bool is_name_character(char c) {
 
 /* ------------------------------------------------------------------------------------------------------- names */
 
-/* The rule with this name, which may be defined later. NULL: no memory. */
+/* The rule with this name, which may be defined later. NULL: the network fails, which is reported at the end. */
 static named_rule *rule_named(parser *p, cllm_string name, size_t at) {
     uint32_t bucket = 0;
     for (size_t i = 0; i < name.length; i++) bucket = bucket * 31 + (unsigned char)name.data[i];
@@ -64,13 +64,15 @@ static named_rule *rule_named(parser *p, cllm_string name, size_t at) {
     if (p->n_rules == p->rules_capacity) {
         const uint32_t larger = p->rules_capacity > 0 ? 2 * p->rules_capacity : 64;
         named_rule *grown = realloc(p->rules, larger * sizeof *grown);
+        if (!grown) p->n->failed = CLLM_ERR_MEMORY;
         if (!grown) return NULL;
         p->rules = grown;
         p->rules_capacity = larger;
     }
     const char *kept = arena_string(p->arena, name.data, name.length);
-    const uint32_t added = kept ? network_add_rule(p->n, kept) : 0;
-    if (!kept || p->n->failed) return NULL;
+    if (!kept) p->n->failed = CLLM_ERR_MEMORY;
+    const uint32_t added = network_add_rule(p->n, kept);
+    if (p->n->failed) return NULL;
     p->rules[p->n_rules++] = (named_rule){name, at, added, false, p->buckets[bucket]};
     p->buckets[bucket] = p->n_rules;
     return &p->rules[p->n_rules - 1];
@@ -176,7 +178,7 @@ static bool parse_item(parser *p, uint32_t from, uint32_t to) {
                           "a literal, a class, a group or the name of a rule was expected");
     const named_rule *called = rule_named(p, name, begun);
     if (called) network_add_call(p->n, from, called->rule, to);
-    return called || text_fails(&p->t, CLLM_ERR_MEMORY, begun, "no memory");
+    return called;
 }
 
 /* Read a repetition, if one follows: * + ? {m} {m,} {m,n} {,n}. There may be only one. */
@@ -241,7 +243,7 @@ static bool parse_rule(parser *p) {
     if (!text_skip(&p->t, "::=")) return text_fails(&p->t, CLLM_ERR_FORMAT, p->t.at, "::= was expected");
     skip_space(p, true);
     named_rule *defined = rule_named(p, name, begun);
-    if (!defined) return text_fails(&p->t, CLLM_ERR_MEMORY, begun, "no memory");
+    if (!defined) return false;
     if (defined->defined) return text_fails(&p->t, CLLM_ERR_ARGUMENT, begun, "this rule is defined twice");
     defined->defined = true;
     const network_rule r = p->n->rules[defined->rule];
@@ -252,8 +254,7 @@ static bool parse_rule(parser *p) {
 
 cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err) {
     parser p = {.n = n, .t = {.text = text, .what = "grammar", .err = err}, .arena = a};
-    named_rule *root = rule_named(&p, (cllm_string){"root", 4}, 0);
-    if (!root) return error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
+    rule_named(&p, (cllm_string){"root", 4}, 0);
     for (skip_space(&p, true); !text_ended(&p.t) && p.t.status == CLLM_OK && !n->failed; skip_space(&p, true))
         parse_rule(&p);
     if (p.t.status == CLLM_OK && !n->failed && !p.rules[0].defined)

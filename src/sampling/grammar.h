@@ -32,8 +32,8 @@ void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32
 
 bool matcher_is_complete(const cllm_matcher *matcher); /* the text may end, and nothing else can follow */
 
-/* Copy the bytes that must come next, up to where there is a choice. Special tokens that may come instead do not count.
- * text: out, [room]. Returns how many. */
+/* Copy the bytes that must come next, up to where there is a choice: another byte, a special token, or the end. text:
+ * out, [room]. Returns how many. */
 size_t matcher_only_text(cllm_matcher *matcher, char *text, size_t room);
 bool matcher_has_ended(const cllm_matcher *matcher); /* by an end token */
 

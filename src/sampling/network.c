@@ -17,7 +17,7 @@ static bool make_room(network *n, void *array, uint32_t count, uint32_t *capacit
     if (count < *capacity) return true;
     const uint32_t larger = *capacity > 0 ? 2 * *capacity : 64;
     void *grown = larger <= NETWORK_MOST_EDGES ? realloc(*items, larger * size) : NULL;
-    n->failed = !grown;
+    if (!grown) n->failed = larger <= NETWORK_MOST_EDGES ? CLLM_ERR_MEMORY : CLLM_ERR_UNSUPPORTED;
     if (!grown) return false;
     *items = grown;
     *capacity = larger;
@@ -121,6 +121,12 @@ void network_free(network *n) {
     free(n->nodes);
     free(n->rules);
     *n = (network){0};
+}
+
+cllm_status network_error(const network *n, cllm_error *err) {
+    if (n->failed == CLLM_OK) return CLLM_OK;
+    return error_set(err, n->failed,
+                     n->failed == CLLM_ERR_MEMORY ? "no memory for a grammar" : "the grammar is too large");
 }
 
 /* ------------------------------------------------------------------------------------------------- characters */
@@ -278,7 +284,7 @@ static void mark_live(finishing *f) {
     uint32_t n_rounds = 0;
     for (bool changed = true; changed && !n->failed;) {
         changed = false;
-        n->failed = ++n_rounds > MOST_ROUNDS;
+        if (++n_rounds > MOST_ROUNDS) n->failed = CLLM_ERR_UNSUPPORTED;
         mark_backwards(f, f->live, can_be_finished);
         for (uint32_t i = 0; i < n->n_rules; i++) {
             const network_rule *r = &n->rules[i];
@@ -364,7 +370,7 @@ static uint32_t find_left_recursion(finishing *f, uint32_t *path, uint32_t *plac
 }
 
 cllm_status network_finish(network *n, cllm_error *err) {
-    if (n->failed) return error_set(err, CLLM_ERR_UNSUPPORTED, "the grammar is too large");
+    if (n->failed) return network_error(n, err);
     arena a = {0};
     finishing f = {.n = n,
                    .sources = arena_alloc(&a, n->n_edges, sizeof *f.sources),
@@ -393,7 +399,7 @@ cllm_status network_finish(network *n, cllm_error *err) {
                 if (calls(e) || e->kind == EDGE_NEEDS) wait_for(&f, n->rules[e->rule].begin, 2 * at + 1);
             }
         mark_live(&f);
-        if (n->failed) status = error_set(err, CLLM_ERR_UNSUPPORTED, "the grammar is too large");
+        status = network_error(n, err);
         mark_backwards(&f, empty, can_be_empty);
         for (uint32_t i = 0; i < n->n_rules; i++) f.nullable[i] = empty[n->rules[i].begin];
         if (status == CLLM_OK && !f.live[n->rules[0].begin])

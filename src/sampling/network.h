@@ -72,7 +72,7 @@ typedef struct network {
     uint32_t *nodes;     /* [n_nodes] the first edge, or NO_NODE */
     network_rule *rules; /* [n_rules]; the first is the whole grammar */
     uint32_t n_edges, edges_capacity, n_nodes, nodes_capacity, n_rules, rules_capacity;
-    bool failed; /* out of memory, or too large */
+    cllm_status failed; /* CLLM_OK; or MEMORY; or UNSUPPORTED: it is too large */
 } network;
 
 enum { NETWORK_MOST_EDGES = 2 << 20 };
@@ -101,6 +101,9 @@ void network_add_repeated(network *n, uint32_t begin, uint32_t end, uint32_t lea
                           uint32_t to);
 void network_free(network *n);
 
+/* Returns `failed`, with a message. */
+cllm_status network_error(const network *n, cllm_error *err);
+
 /* A set of characters: ranges that may overlap. */
 typedef struct char_range {
     uint32_t low, high;
@@ -116,8 +119,8 @@ void network_add_characters(network *n, uint32_t from, const char_range *ranges,
 void network_add_other_characters(network *n, uint32_t from, char_range *ranges, size_t n_ranges, uint32_t to);
 
 /* Finish a network: remove the parts that no text can get through, and refuse rules that call themselves before they
- * read anything, because a walk would never leave them. Errors: ARGUMENT (no text is allowed, or such a rule), MEMORY,
- * UNSUPPORTED (too large, or there was no memory while it was built). */
+ * read anything, because a walk would never leave them. Errors: those of building; ARGUMENT (no text is allowed, or such
+ * a rule); MEMORY; UNSUPPORTED (too large). */
 cllm_status network_finish(network *n, cllm_error *err);
 
 #endif

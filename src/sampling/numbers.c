@@ -113,7 +113,7 @@ static void begin_piece(piece *p) {
 }
 
 static cllm_status end_piece(piece *p, arena *a, char_automaton *out, cllm_error *err) {
-    cllm_status status = p->n.failed ? error_set(err, CLLM_ERR_MEMORY, "no memory for a number") : CLLM_OK;
+    cllm_status status = network_error(&p->n, err);
     if (status == CLLM_OK) status = characters_from_network(&p->n, a, out, err);
     network_free(&p->n);
     return status;
@@ -208,7 +208,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
     uint32_t rest = p->any_fraction; /* a node: from here any digits, as many as are left; made backwards */
     uint32_t *nodes = calloc(count + 1, sizeof *nodes);
     if (!nodes) {
-        n->failed = true;
+        n->failed = CLLM_ERR_MEMORY;
         return;
     }
     nodes[0] = equal;

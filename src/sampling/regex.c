@@ -340,7 +340,7 @@ cllm_status regex_build(network *n, cllm_string text, bool anywhere, cllm_error 
     parser p = {
         .n = n, .t = {.text = text, .what = "regular expression", .err = err}, .anywhere = anywhere, .may_begin = true};
     const uint32_t root = network_add_rule(n, "root");
-    if (n->failed) return error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
+    if (n->failed) return network_error(n, err);
     uint32_t begin = n->rules[root].begin, end = n->rules[root].end;
     if (anywhere) {
         static const char_range any = {0, LAST_CHARACTER};

@@ -422,7 +422,10 @@ static cllm_status gather(cllm_sampler *s, const float *logits, const uint32_t *
     c->n = gather_logits(logits, mask, s->n_vocab, s->block_most, least_needed(s), c->list);
     for (size_t i = 0; i < o->n_logit_bias; i++) {
         candidate *one = find_candidate(c, o->logit_bias[i].token);
-        if (one) one->score += o->logit_bias[i].bias;
+        if (!one) continue;
+        one->score += o->logit_bias[i].bias;
+        if (one->score == INFINITY)
+            return error_set(err, CLLM_ERR_ARGUMENT, "logit bias: token %d gets an infinite logit", one->token);
     }
     if (o->n_logit_bias > 0 && isinf(c->list[candidates_likeliest(c)].score))
         return error_set(err, CLLM_ERR_ARGUMENT, "the logit bias allows no token");

@@ -66,7 +66,7 @@ bool schema_fails(schema_compiler *c, cllm_status status, const json_value *at, 
 }
 
 bool schema_no_memory(schema_compiler *c) {
-    if (c->status == CLLM_OK) c->status = error_set(c->err, CLLM_ERR_MEMORY, "no memory for a schema");
+    if (c->status == CLLM_OK) c->status = CLLM_ERR_MEMORY;
     return false;
 }
 
@@ -469,7 +469,7 @@ cllm_status schema_add(network *n, const json_value *schema, schema_form form, a
     if (!c.memo) return error_set(err, CLLM_ERR_MEMORY, "no memory for a schema");
     const uint32_t root = network_add_rule(n, "root");
     c.at = &c.root;
-    if (!read_draft(&c) || !find_identifiers(&c)) return c.status;
+    if (!read_draft(&c) || !find_identifiers(&c)) goto done;
     const uint32_t value = schema_rule_for(&c, &(demand){.kind = DEMAND_SCHEMA, .value = &c.root}, 1);
     if (!n->failed) network_add_call(n, n->rules[root].begin, value, n->rules[root].end);
     while (c.n_done < c.n_made && c.status == CLLM_OK && !n->failed) {
@@ -480,9 +480,10 @@ cllm_status schema_add(network *n, const json_value *schema, schema_form form, a
         for (uint32_t i = 0; i < s.n && !n->failed; i++)
             if (!schema_write(&c, &s.items[i], n->rules[made.rule].begin, n->rules[made.rule].end)) break;
     }
+done:
     free(c.made);
     free(c.table);
-    return c.status;
+    return c.status == CLLM_ERR_MEMORY ? error_set(err, c.status, "no memory for a schema") : c.status;
 }
 
 cllm_status schema_build(network *n, cllm_string text, schema_form form, arena *a, cllm_error *err) {

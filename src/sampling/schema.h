@@ -175,7 +175,7 @@ enum {
 
 /* Record an error, if it is the first one, with the path of `at`, a part of the document. Returns false. */
 bool schema_fails(schema_compiler *c, cllm_status status, const json_value *at, const char *message);
-bool schema_no_memory(schema_compiler *c);
+bool schema_no_memory(schema_compiler *c); /* schema_add adds the message */
 
 /* The rule for values that fulfil all demands. It may still have to be written. */
 uint32_t schema_rule_for(schema_compiler *c, const demand *demands, size_t n);
@@ -217,11 +217,12 @@ bool schema_is_true(const json_value *schema);  /* it is the literal true, or an
 bool schema_is_false(const json_value *schema); /* it is the literal false */
 
 /* True if a scalar has one of the shape's types, is in all its lists of values, and is not excluded. but: the list from
- * which it was taken, which need not be searched; or NULL. */
-bool schema_lists(const shape *s, const json_value *v, const fact *but);
+ * which it was taken, which need not be searched; or NULL. After an error, which is recorded, the answer may be wrong;
+ * so may schema_equal's. */
+bool schema_lists(schema_compiler *c, const shape *s, const json_value *v, const fact *but);
 
 /* True if two values of the document are equal; numbers are compared by value. */
-bool schema_equal(const json_value *a, const json_value *b);
+bool schema_equal(schema_compiler *c, const json_value *a, const json_value *b);
 
 /* ---- schema_rules.c */
 

@@ -217,7 +217,7 @@ static bool write_string(schema_compiler *c, const shape *s, uint32_t from, uint
         if (!texts) return schema_no_memory(c);
         for (uint32_t i = 0; i < n_values(values); i++) {
             const json_value *v = value_at(values, i);
-            if (v->kind != JSON_STRING || !schema_lists(s, v, values) || !is_in_language(&l, v->string)) continue;
+            if (v->kind != JSON_STRING || !schema_lists(c, s, v, values) || !is_in_language(&l, v->string)) continue;
             const size_t length = count_characters(v->string);
             if (length >= s->least_length && length <= s->most_length) texts[n++] = v->string;
         }
@@ -309,7 +309,7 @@ static bool write_number_list(schema_compiler *c, const shape *s, const language
         char_automaton part;
         cllm_error err;
         decimal d;
-        if (!is_scalar_of(v, JSON_INTEGER, JSON_FLOAT) || !schema_lists(s, v, values)) continue;
+        if (!is_scalar_of(v, JSON_INTEGER, JSON_FLOAT) || !schema_lists(c, s, v, values)) continue;
         cllm_status status = decimal_from_json(v, c->a, &d, &err);
         if (status == CLLM_OK) status = numbers_equal_to(&d, c->a, &part, &err);
         if (status != CLLM_OK) return failed(c, status, v, &err);
@@ -404,10 +404,10 @@ static bool list_items(schema_compiler *c, const demand *demands, uint32_t n, js
         const uint32_t n_listed = list ? n_values(list) : 3;
         for (uint32_t k = 0; k < n_listed; k++) {
             const json_value *v = list ? value_at(list, k) : &plain[k];
-            if (v->kind == JSON_ARRAY || v->kind == JSON_OBJECT || !schema_lists(&s.items[i], v, list)) continue;
+            if (v->kind == JSON_ARRAY || v->kind == JSON_OBJECT || !schema_lists(c, &s.items[i], v, list)) continue;
             if (v->kind == JSON_NULL ? !(types & TYPE_NULL) : v->kind == JSON_BOOL && !(types & TYPE_BOOLEAN)) continue;
             bool known = false;
-            for (uint32_t j = 0; j < *count; j++) known |= schema_equal(&values[j], v);
+            for (uint32_t j = 0; j < *count; j++) known |= schema_equal(c, &values[j], v);
             if (known) continue;
             if (*count == room) return false;
             values[(*count)++] = *v;
@@ -520,7 +520,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
         for (const fact *f = s->facts; f; f = f->next)
             for (uint32_t i = 0; f->kind == FACT_ITEMS && i < f->value->count; i++)
                 for (uint32_t k = 0; k < i; k++)
-                    if (schema_equal(&f->value->items[i], &f->value->items[k])) return true;
+                    if (schema_equal(c, &f->value->items[i], &f->value->items[k])) return true;
         unique = NULL;
     }
     if (most <= 1) unique = NULL;
@@ -656,7 +656,7 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
         size_t n = 0;
         if (!words) return schema_no_memory(c);
         for (uint32_t i = 0; values && i < n_values(values); i++)
-            if (value_at(values, i)->kind == JSON_STRING && schema_lists(name_shape, value_at(values, i), values))
+            if (value_at(values, i)->kind == JSON_STRING && schema_lists(c, name_shape, value_at(values, i), values))
                 words[n++] = value_at(values, i)->string;
         const cllm_status status = characters_from_words(words, n, c->a, &part, &err);
         if (status != CLLM_OK) return failed(c, status, f->value, &err);
@@ -935,7 +935,7 @@ static bool write_object(schema_compiler *c, const shape *s, uint32_t from, uint
 
 static bool write_boolean(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
     for (int i = 0; i < 2; i++)
-        if (schema_lists(s, &(json_value){.kind = JSON_BOOL, .boolean = i == 1}, NULL))
+        if (schema_lists(c, s, &(json_value){.kind = JSON_BOOL, .boolean = i == 1}, NULL))
             network_add_text(c->n, from, i == 1 ? "true" : "false", i == 1 ? 4 : 5, to);
     return true;
 }
@@ -948,7 +948,7 @@ bool schema_write(schema_compiler *c, const shape *s, uint32_t from, uint32_t to
         network_add_call(c->n, from, json_any(&c->rules), to);
         return true;
     }
-    if (s->types & TYPE_NULL && schema_lists(s, &(json_value){.kind = JSON_NULL}, NULL))
+    if (s->types & TYPE_NULL && schema_lists(c, s, &(json_value){.kind = JSON_NULL}, NULL))
         network_add_text(c->n, from, "null", 4, to);
     return (!(s->types & TYPE_BOOLEAN) || write_boolean(c, s, from, to)) &&
            (!(s->types & TYPE_NUMBER) || write_number(c, s, from, to)) &&

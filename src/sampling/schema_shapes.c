@@ -54,17 +54,26 @@ const json_value *schema_find(const json_value *object, cllm_string name) {
 static bool is_number(const json_value *v) { return v->kind == JSON_INTEGER || v->kind == JSON_FLOAT; }
 static bool is_composite(const json_value *v) { return v->kind == JSON_ARRAY || v->kind == JSON_OBJECT; }
 
-static bool same_numbers(const json_value *a, const json_value *b) {
+/* The value of a number as a float. NaN: no memory, which is recorded. */
+static double number_of(schema_compiler *c, const json_value *v) {
+    const double number = v->kind == JSON_FLOAT ? v->number : json_parse_float(v->string.data, v->string.length);
+    if (isnan(number)) schema_no_memory(c);
+    return number;
+}
+
+static bool same_numbers(schema_compiler *c, const json_value *a, const json_value *b) {
     arena scratch = {0};
     decimal one, other;
-    const bool same = decimal_from_json(a, &scratch, &one, NULL) == CLLM_OK &&
-                      decimal_from_json(b, &scratch, &other, NULL) == CLLM_OK && decimal_compare(&one, &other) == 0;
+    cllm_status status = decimal_from_json(a, &scratch, &one, NULL);
+    if (status == CLLM_OK) status = decimal_from_json(b, &scratch, &other, NULL);
+    if (status == CLLM_ERR_MEMORY) schema_no_memory(c);
+    const bool same = status == CLLM_OK && decimal_compare(&one, &other) == 0;
     arena_free(&scratch);
     return same;
 }
 
-bool schema_equal(const json_value *a, const json_value *b) {
-    if (is_number(a) && is_number(b)) return same_numbers(a, b);
+bool schema_equal(schema_compiler *c, const json_value *a, const json_value *b) {
+    if (is_number(a) && is_number(b)) return same_numbers(c, a, b);
     if (a->kind != b->kind) return false;
     switch (a->kind) {
     case JSON_BOOL: return a->boolean == b->boolean;
@@ -72,13 +81,13 @@ bool schema_equal(const json_value *a, const json_value *b) {
     case JSON_ARRAY:
         if (a->count != b->count) return false;
         for (uint32_t i = 0; i < a->count; i++)
-            if (!schema_equal(&a->items[i], &b->items[i])) return false;
+            if (!schema_equal(c, &a->items[i], &b->items[i])) return false;
         return true;
     case JSON_OBJECT:
         if (a->count != b->count) return false;
         for (uint32_t i = 0; i < a->count; i++) {
             const json_value *other = schema_find(b, a->members[i].name);
-            if (!other || !schema_equal(&a->members[i].value, other)) return false;
+            if (!other || !schema_equal(c, &a->members[i].value, other)) return false;
         }
         return true;
     default: return true;
@@ -135,8 +144,8 @@ static bool malformed(schema_compiler *c, const json_value *at, const char *what
 
 /* Read a number of items, characters or members. */
 static bool read_count(schema_compiler *c, const json_value *v, uint32_t *count) {
-    double number = v->kind == JSON_FLOAT ? v->number : -1;
-    if (v->kind == JSON_INTEGER) number = json_parse_float(v->string.data, v->string.length);
+    const double number = is_number(v) ? number_of(c, v) : -1;
+    if (isnan(number)) return false;
     if (number < 0 || number != (double)(uint64_t)(number < 1e18 ? number : 1e18))
         return malformed(c, v, "this must be a whole number from 0 on");
     *count = number < 4e9 ? (uint32_t)number : UINT32_MAX - 1;
@@ -344,10 +353,18 @@ const json_value *schema_additional(const schema_compiler *c, const json_value *
     return additional ? additional : unevaluated_of(c, schema, "unevaluatedProperties");
 }
 
-static bool check_unevaluated(schema_compiler *c, const json_value *schema, const json_member *m, const char *instead) {
-    if (!is_schema(c, &m->value)) return false;
-    if (schema_is_true(&m->value) || json_find(schema, instead) || unevaluated_of(c, schema, m->name.data)) return true;
-    return schema_fails(c, CLLM_ERR_UNSUPPORTED, &m->value, "this cannot be enforced together with other schemas");
+/* Check that `key`, whose value is v, can be enforced. evaluates_all: another keyword leaves nothing for it. */
+static bool check_unevaluated(schema_compiler *c, const json_value *schema, keyword key, const json_value *v,
+                              bool evaluates_all) {
+    if (!is_schema(c, v)) return false;
+    if (schema_is_true(v) || evaluates_all || unevaluated_of(c, schema, keywords[key].name)) return true;
+    return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "this cannot be enforced together with other schemas");
+}
+
+/* True if the schema says something about all items: `items` with a schema, or `additionalItems` after a list. */
+static bool evaluates_all_items(const json_value *schema) {
+    const json_value *items = json_find(schema, "items");
+    return items && (items->kind != JSON_ARRAY || json_find(schema, "additionalItems"));
 }
 
 /* Add what the schema says about items: a FACT_ARRAY. */
@@ -485,7 +502,7 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
         return json_find(schema, "items") ? true : add_items(c, s, schema); /* items handles it, if it exists */
     case KEY_ITEMS: return add_items(c, s, schema);
     case KEY_UNEVALUATED_ITEMS:
-        if (!check_unevaluated(c, schema, m, "items")) return false;
+        if (!check_unevaluated(c, schema, key, v, evaluates_all_items(schema))) return false;
         return json_find(schema, "items") || json_find(schema, "prefixItems") || schema_is_true(v)
                    ? true
                    : add_items(c, s, schema);
@@ -513,7 +530,7 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
                    ? true
                    : add_properties(c, s, schema);
     case KEY_UNEVALUATED_PROPERTIES:
-        if (!check_unevaluated(c, schema, m, "additionalProperties")) return false;
+        if (!check_unevaluated(c, schema, key, v, json_find(schema, "additionalProperties"))) return false;
         return json_find(schema, "properties") || json_find(schema, "patternProperties") ||
                        json_find(schema, "additionalProperties") || schema_is_true(v)
                    ? true
@@ -705,20 +722,16 @@ static bool add_demand(schema_compiler *c, shape *s, const pending **todo, const
 
 /* ------------------------------------------------------------------------------------------------ contradictions */
 
-bool schema_lists(const shape *s, const json_value *v, const fact *but) {
+bool schema_lists(schema_compiler *c, const shape *s, const json_value *v, const fact *but) {
     if (is_composite(v) || !(s->types & type_of(v))) return false;
     for (const fact *f = s->facts; f; f = f->next) {
         if (f->kind != FACT_VALUES || f == but) continue;
-        bool found = f->is_single && schema_equal(f->value, v);
+        bool found = f->is_single && schema_equal(c, f->value, v);
         for (uint32_t i = 0; !f->is_single && !found && i < f->value->count; i++)
-            found = schema_equal(&f->value->items[i], v);
+            found = schema_equal(c, &f->value->items[i], v);
         if (found == f->fails) return false;
     }
     return true;
-}
-
-static double number_of(const json_value *v) {
-    return v->kind == JSON_FLOAT ? v->number : json_parse_float(v->string.data, v->string.length);
 }
 
 /* True if all required members can exist. A member is checked only if several facts say something about it; a single
@@ -750,19 +763,19 @@ static void drop_dead_types(schema_compiler *c, shape *s, uint32_t depth) {
     if (s->least_items > s->most_items) s->types &= ~(uint32_t)TYPE_ARRAY;
     if (s->least_members > s->most_members) s->types &= ~(uint32_t)TYPE_OBJECT;
     for (const fact *f = s->facts; f; f = f->next) {
-        if (f->kind == FACT_LEAST && (!least || number_of(f->value) > number_of(least->value))) least = f;
-        if (f->kind == FACT_MOST && (!most || number_of(f->value) < number_of(most->value))) most = f;
+        if (f->kind == FACT_LEAST && (!least || number_of(c, f->value) > number_of(c, least->value))) least = f;
+        if (f->kind == FACT_MOST && (!most || number_of(c, f->value) < number_of(c, most->value))) most = f;
         if (f->kind == FACT_VALUES && !f->fails && (!values || f->is_single)) values = f;
     }
     if (least && most) {
-        const double low = number_of(least->value), high = number_of(most->value);
+        const double low = number_of(c, least->value), high = number_of(c, most->value);
         if (low > high) s->types &= ~(uint32_t)TYPE_NUMBER;
     }
     if (values) { /* keep only types that still have a value */
         uint32_t types = 0;
-        if (values->is_single) types = schema_lists(s, values->value, values) ? type_of(values->value) : 0;
+        if (values->is_single) types = schema_lists(c, s, values->value, values) ? type_of(values->value) : 0;
         for (uint32_t i = 0; !values->is_single && i < values->value->count; i++)
-            if (schema_lists(s, &values->value->items[i], values)) types |= type_of(&values->value->items[i]);
+            if (schema_lists(c, s, &values->value->items[i], values)) types |= type_of(&values->value->items[i]);
         s->types &= types;
     }
     if (s->types & TYPE_OBJECT && !members_can_be(c, s, depth)) s->types &= ~(uint32_t)TYPE_OBJECT;
@@ -853,7 +866,7 @@ static bool exclude(schema_compiler *c, const json_value *a, const json_value *b
     bool common = !values || !others;
     for (uint32_t i = 0; !common && i < values->count; i++)
         for (uint32_t k = 0; !common && k < others->count; k++)
-            common = schema_equal(&values->items[i], &others->items[k]);
+            common = schema_equal(c, &values->items[i], &others->items[k]);
     if (!common) return true;
     const json_value *members = json_find(a, "properties"), *same = json_find(b, "properties");
     if (depth == 0 || !members || !same || members->kind != JSON_OBJECT || !json_find(a, "type") ||

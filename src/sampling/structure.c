@@ -223,8 +223,8 @@ static bool add_schema(builder *b, const json_value *object, const json_value *s
     const network before = *b->n;
     const uint32_t rule = b->n->n_rules;
     const cllm_status status = schema_add(b->n, schema, form, b->arena, other ? NULL : b->err);
-    const bool refused = status == CLLM_ERR_UNSUPPORTED || status == CLLM_ERR_FORMAT || b->n->failed;
-    if (other && refused) { /* remove what was built of it */
+    if (status == CLLM_ERR_MEMORY) return fails(b, status, "no memory");
+    if (other && (status != CLLM_OK || b->n->failed == CLLM_ERR_UNSUPPORTED)) { /* remove what was built of it */
         b->n->n_edges = before.n_edges;
         b->n->n_nodes = before.n_nodes;
         b->n->n_rules = before.n_rules;
