@@ -173,13 +173,12 @@ static void put_sampling(json_t **o, const cllm_sampler_options *s) {
     json_put(o, "samplers", names_of_steps(s));
 }
 
-/* The seed of the first choice; 4294967295 means a fresh one, as in llama-server. */
+/* The seed is that of the first choice; 4294967295 means a fresh one, as in llama-server. */
 json_t *llama_settings(const served_model *m, const request *r) {
-    const bool seeded = r || is_given(&m->o, "seed");
     const uint64_t n_most = r ? r->n_most : m->o.n_tokens;
     json_t *o = json_object(), *stops = json_array(), *bias = json_array();
     const cllm_sampler_options *s = r ? &r->sampling : &m->sampling;
-    json_put(&o, "seed", seeded ? json_integer((json_int_t)s->seed) : json_integer(UINT32_MAX));
+    json_put(&o, "seed", json_integer(s->seed == UINT64_MAX ? (json_int_t)UINT32_MAX : (json_int_t)s->seed));
     put_sampling(&o, s);
     for (size_t i = 0; r && i < r->n_stops; i++) json_add(&stops, json_text(r->stops[i], strlen(r->stops[i])));
     for (size_t i = 0; i < s->n_logit_bias; i++) /* JSON has no -inf: it becomes null */

@@ -135,7 +135,6 @@ struct request {
     cllm_logit_bias *bias; /* owned */
     cllm_sampler_step steps[CLLM_N_STEPS];
     cllm_string *breakers; /* [sampling.n_dry_breakers]: owned, with their texts */
-    bool seeded;           /* the client or --seed set the seed */
     uint64_t n_most;       /* tokens of a choice; UINT64_MAX: as many as the context holds */
     bool no_text;          /* with n_most 0: only evaluate the prompt */
     uint32_t n_limit;      /* most positions that it may use; 0: the context's */
