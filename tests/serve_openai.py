@@ -85,6 +85,14 @@ check("completions: a text", whole["object"] == "text_completion" and whole["cho
 echo = ask(url, "/v1/completions", {"prompt": "Once upon a time", "seed": 7, "max_tokens": 3, "echo": True, "logprobs": 2})[2]["choices"][0]
 check("completions: echo has the prompt and its log probabilities", echo["text"].startswith("Once upon a time") and echo["logprobs"]["token_logprobs"][0] is None and
       all(l < 0 for l in echo["logprobs"]["token_logprobs"][1:]) and len(echo["logprobs"]["tokens"]) == len(echo["logprobs"]["text_offset"]), echo)
+for more in ({}, {"n": 3}, {"max_tokens": 0}, {"prompt": [1]}, {"echo": False}, {"prompt": "A fox \U0001F98A"}, {"stop": ["e"]}):
+    body = {"prompt": "Once upon a time", "seed": 7, "max_tokens": 12, "echo": True, "logprobs": 1, **more}
+    for want in ask(url, "/v1/completions", body)[2]["choices"]:
+        parts = [c["choices"][0] for c in events(url, "/v1/completions", {**body, "stream": True}) if c["choices"][0]["index"] == want["index"]]
+        lists = {k: [x for c in parts for x in (c["logprobs"] or {k: []})[k]] for k in want["logprobs"]}
+        check(f"completions: with {more or 'echo'}, the stream of text {want['index']} adds up to the whole answer", "".join(c["text"] for c in parts) == want["text"] and lists == want["logprobs"], (want, parts))
+check("completions: text_offset says where in the text a token begins; a control token has no text", all(echo["text"].encode()[at:].startswith(token.encode()) for token, at in
+      zip(echo["logprobs"]["tokens"], echo["logprobs"]["text_offset"]) if token != "<s>") and echo["logprobs"]["text_offset"][:2] == [0, 0], echo)
 short = ask(url, "/v1/completions", {"prompt": [1], "seed": 7, "max_tokens": 1, "echo": True, "logprobs": 0})[2]["choices"][0]["logprobs"]
 check("completions: echo of a prompt of one token", len(short["tokens"]) == 2 and short["token_logprobs"][0] is None, short)
 scored = ask(url, "/v1/completions", {"prompt": "Once upon a time", "max_tokens": 0, "echo": True, "logprobs": 2})[2]["choices"][0]

@@ -94,8 +94,8 @@ typedef struct outcome {
 typedef struct prompt {
     int32_t *tokens; /* [count]: cllm_free */
     size_t count;
-    /* [count][1 + n_logprobs] of each token, given those before it (the first has none); or NULL. Owned by the engine's
-     * thread until its choice has ended. */
+    /* [count][1 + n_logprobs] of each token, given those before it (the first has none); or NULL. The engine's thread
+     * writes them before a choice of the prompt has drawn a token or ended. */
     cllm_logprob *logprobs;
 } prompt;
 
