@@ -867,6 +867,7 @@ comparison() {
 1 and the line 'pp8 1'|echo pp8 1; exit 1
 127 and the line ''|exec /nonexistent/command 2>/dev/null
 137 and the line ''|kill -9 $$
+3 and the line 'x'|printf 'x \f\v\n\f\n\v\n\n'; exit 3
 0, but its last line ''|:
 0, but its last line 'pp9 1' has no result of the form 'pp8|echo pp9 1
 0, but its last line 'pp8 0'|echo pp8 0
