@@ -84,6 +84,9 @@ check("completion: special tokens are read in a prompt", completion({"prompt": "
       len(ask(url, "/tokenize", {"content": "a</s>b", "add_special": True})[2]["tokens"]))
 
 word = text.split()[2]
+lists = {"stop": ["a\0b"], "dry_sequence_breakers": ["\0", "a\0b"]}
+settings = completion(lists)[2]["generation_settings"]
+check("completion: stop strings and breakers may contain U+0000", {k: settings[k] for k in lists} == lists, settings)
 stopped = completion({"stop": [word]})[2]
 check("completion: a stop string", stopped["stop_type"] == "word" and stopped["stopping_word"] == word and stopped["content"] == text[:text.index(word)], stopped)
 ended = completion({"n_predict": -1, "temperature": 0, "logit_bias": [[2, 100]]})[2]

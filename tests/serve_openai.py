@@ -45,6 +45,16 @@ word = text.strip().split()[2]
 stopped = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "max_tokens": 12, "stop": [word]})[2]["choices"][0]
 check("chat: a stop string ends the text before it", stopped["finish_reason"] == "stop" and stopped["message"]["content"] == text[:text.index(word)], stopped)
 
+for path, body in {"/v1/chat/completions": {"messages": QUESTION}, "/v1/completions": {"prompt": "Once upon a time"}}.items():
+    without = ask(url, path, {**body, "seed": 7, "max_tokens": 12})[2]["choices"][0]
+    for stop in ("\0", word + "\0more"):
+        status, _, got = ask(url, path, {**body, "seed": 7, "max_tokens": 12, "stop": [stop]})
+        check(f"{path}: {stop!r} as a stop string is not a part of it", status == 200 and got["choices"][0] == without, got)
+    forced = {**body, "max_tokens": 8, "structured_outputs": {"regex": "ab\\x00cd"}}
+    for stop, end in {"ab\0cd": "", "\0": "ab"}.items():
+        got = ask(url, path, {**forced, "stop": [stop]})[2]["choices"][0]
+        check(f"{path}: {stop!r} as a stop string ends the text", got["finish_reason"] == "stop" and got.get("text", got.get("message", {}).get("content")) == end, got)
+
 logprobs = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "max_tokens": 5, "logprobs": True, "top_logprobs": 3})[2]["choices"][0]["logprobs"]["content"]
 check("chat: log probabilities", len(logprobs) == 5 and all(len(l["top_logprobs"]) == 3 and l["logprob"] <= 0 for l in logprobs), logprobs)
 

@@ -136,9 +136,11 @@ static bool take_breakers(request *r, const json_t *fields, failure *f) {
     json_array_foreach(list, i, item) {
         if (!json_is_string(item) || json_string_length(item) == 0)
             return refuse(f, 400, "dry_sequence_breakers", "dry_sequence_breakers: must be strings");
-        char *text = strdup(json_string_value(item));
+        const size_t length = json_string_length(item);
+        char *text = malloc(length);
         if (!text) return refuse_memory(f);
-        r->breakers[r->sampling.n_dry_breakers++] = (cllm_string){text, strlen(text)};
+        memcpy(text, json_string_value(item), length);
+        r->breakers[r->sampling.n_dry_breakers++] = (cllm_string){text, length};
     }
     return true;
 }

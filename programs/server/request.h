@@ -141,7 +141,7 @@ struct request {
     uint64_t most_ms;      /* end after this time of drawing, once there is a newline; 0: no limit */
     uint32_t n_indent;     /* the text ends at a line that begins with fewer spaces and tabs than this */
     int32_t slot;          /* slot for its first choice; -1: any */
-    char **stops;          /* [n_stops]: owned */
+    cllm_string *stops;    /* [n_stops]: owned, with their texts */
     size_t n_stops;
     bool ignores_end;
     bool wants_logprobs;
@@ -186,7 +186,7 @@ void request_hold(request *r);
 void request_release(request *r); /* NULL is allowed */
 
 bool request_add_prompt(request *r, int32_t *tokens, size_t count); /* takes the tokens; false: no memory */
-bool request_add_stop(request *r, const char *text, size_t length);
+bool request_add_stop(request *r, const char *text, size_t length); /* length: at least 1 */
 
 /* Make the choices, after all other fields are set. false: no memory. */
 bool request_complete(request *r);
