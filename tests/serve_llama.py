@@ -53,6 +53,9 @@ refused("detokenize of no id", "/detokenize", {"tokens": [1, 10**6]}, 400, "toke
 chat = [{"role": "user", "content": "Hi"}]
 check("apply-template", ask(url, "/apply-template", {"messages": chat})[2] == {"prompt": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"})
 check("apply-template without a generation prompt", ask(url, "/apply-template", {"messages": chat, "add_generation_prompt": False})[2] == {"prompt": "<|im_start|>user\nHi<|im_end|>\n"})
+result = [{"type": t, "text": t} for t in ("text", "input_text", "output_text")] + [{"type": "image_url", "image_url": {"url": "x"}}]
+shown = ask(url, "/apply-template", {"messages": [*chat, {"role": "tool", "content": result}]})[2]["prompt"]
+check("apply-template: all texts of a tool's result stay, and an image is mentioned", "tool\ntext\ninput_text\noutput_text\n[an image, which" in shown, shown)
 refused("apply-template without messages", "/apply-template", {}, 400, "messages")
 
 # ---- completions

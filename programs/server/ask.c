@@ -430,7 +430,9 @@ static json_t *without_images(json_t *messages) {
         if (!role || strcmp(role, "tool") != 0 || !json_is_array(content)) continue;
         json_array_foreach(content, j, part) {
             const char *type = json_string_value(json_object_get(part, "type"));
-            if (type && strcmp(type, "text") != 0)
+            const bool is_text = !type || strcmp(type, "text") == 0 || strcmp(type, "input_text") == 0 ||
+                                 strcmp(type, "output_text") == 0;
+            if (!is_text)
                 json_array_set_new(
                     content, j,
                     json_pack("{s:s, s:s}", "type", "text", "text", "[an image, which this model cannot see]"));
