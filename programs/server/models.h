@@ -22,7 +22,6 @@ struct served_model {
     double last_used;        /* now() */
     _Atomic int64_t created; /* of the file, in seconds since 1970 */
     double keep_seconds;     /* unload after this time without use; negative: never */
-    char error[640];         /* for MODEL_FAILED */
     uint32_t n_ctx_expected; /* for model_n_ctx while it is not loaded; 0: unknown */
 
     /* if the model is ready; constant then */
