@@ -70,6 +70,9 @@ for name, asked in {"it may have others": {**listed, "additionalProperties": Tru
                     "schemas are put together": {"allOf": [{"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"]}, {"type": "object", "properties": {"b": {"enum": [2]}}, "required": ["b"]}]}}.items():
     status, _, form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "max_tokens": 300, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": asked}}})
     check(f"chat: unless {name}", status == 200, form)
+for field, given in {"structured_outputs": {"json": json.dumps(listed)}, "guided_json": json.dumps(listed)}.items():
+    form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "temperature": 2, field: given})[2]
+    check(f"chat: {field}, a schema as a string: an object has no other properties either", json.loads(form["choices"][0]["message"]["content"]) == {"const": {"properties": {}}, "inner": {"a": 1}}, form)
 for field, body in {"structured_outputs": {"choice": ["yes", "no"]}, "guided_choice": ["yes", "no"]}.items():
     said = ask(url, "/v1/chat/completions", {"messages": QUESTION, field: body})[2]["choices"][0]["message"]["content"]
     check(f"chat: {field}", said in ("yes", "no"), said)
