@@ -48,7 +48,7 @@ static cllm_status run(answer *answers, size_t count, cllm_engine *engine, cllm_
         for (size_t i = 0; status == CLLM_OK && i < n; i++) {
             cllm_event event;
             status = cllm_generation_take(of[i]->generation, &spans[i], &event, err);
-            append(of[i], event.text);
+            if (status == CLLM_OK) append(of[i], event.text);
         }
         if (status != CLLM_OK) return status;
     }

@@ -32,17 +32,38 @@ typedef struct bencher {
 
 /* -------------------------------------------------------------------------- counting operations and bytes */
 
-/* Multiply-accumulates of the layers for a token. Two matrices are left out: rows of the embedding table are only
- * looked up, and a prompt needs the output matrix only for its last token. Matrices of experts are left out too,
- * because their tensors have three dimensions. */
-static uint64_t count_layer_macs(const cllm_gguf *gguf) {
-    uint64_t macs = 0;
+/* The number at a key of the architecture; 0: there is none. */
+static uint64_t find_number(const cllm_model *model, const char *key) {
+    char name[128];
+    snprintf(name, sizeof name, "%s.%s", cllm_model_get_info(model)->architecture, key);
+    const cllm_value *value = cllm_gguf_find(cllm_model_gguf(model), name);
+    return value && value->type == CLLM_UINT32 ? value->u : 0;
+}
+
+/* True for a tensor of all experts, "blk.3.ffn_up_exps.weight", and for one of a single expert, as in files of early
+ * 2024: "blk.3.ffn_up.5.weight". */
+static bool is_of_experts(const char *name) {
+    unsigned expert;
+    return strstr(name, "_exps.") || sscanf(name, "blk.%*u.ffn_%*[a-z].%u", &expert) == 1;
+}
+
+/* Multiply-accumulates of the layers for a token, which uses only some of the experts. Two matrices are left out: rows
+ * of the embedding table are only looked up, and a prompt needs the output matrix only for its last token. */
+static uint64_t count_layer_macs(const cllm_model *model) {
+    const cllm_gguf *gguf = cllm_model_gguf(model);
+    const uint64_t n_experts = find_number(model, "expert_count");
+    uint64_t macs = 0, of_experts = 0;
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
-        if (t->n_dims == 2 && strcmp(t->name, "token_embd.weight") != 0 && strcmp(t->name, "output.weight") != 0)
-            macs += t->shape[0] * t->shape[1];
+        if (t->n_dims < 2 || strcmp(t->name, "token_embd.weight") == 0 || strcmp(t->name, "output.weight") == 0)
+            continue;
+        const uint64_t n = t->shape[0] * t->shape[1] * t->shape[2];
+        if (is_of_experts(t->name))
+            of_experts += n;
+        else
+            macs += n;
     }
-    return macs;
+    return n_experts > 0 ? macs + of_experts / n_experts * find_number(model, "expert_used_count") : macs;
 }
 
 /* Multiply-accumulates of a run: the matrices, and the attention of each token to all positions up to its own. */
@@ -292,9 +313,8 @@ static int run_model(bencher *b) {
     int status = run_load(&b->r, &b->o);
     if (status == EXIT_SUCCESS) status = run_check_writes(&b->r);
     if (status == EXIT_SUCCESS) {
-        const cllm_gguf *gguf = cllm_model_gguf(b->r.model);
-        b->file_bytes = cllm_gguf_n_bytes(gguf);
-        b->layer_macs = count_layer_macs(gguf);
+        b->file_bytes = cllm_gguf_n_bytes(cllm_model_gguf(b->r.model));
+        b->layer_macs = count_layer_macs(b->r.model);
         fill_tokens(b);
     }
     for (size_t t = 0; t < b->o.thread_counts.count; t++)

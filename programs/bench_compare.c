@@ -137,8 +137,8 @@ static char *read_last_line(FILE *output) {
     size_t capacity = 0, size;
     ssize_t length;
     while ((length = getline(&line, &capacity, output)) >= 0) {
-        if (strspn(line, " \t\r\n") == (size_t)length) continue;
-        while (isspace((unsigned char)line[length - 1])) length--;
+        while (length > 0 && isspace((unsigned char)line[length - 1])) length--;
+        if (length == 0) continue;
         free(last);
         last = NULL;
         FILE *escaped = open_memstream(&last, &size);

@@ -353,8 +353,8 @@ static int take_step(answering *a, cllm_span *span) {
     const size_t n_kept = event.n_tokens - (event.end == CLLM_END_TOKEN);
     c->generated.n_tokens += n_kept;
     a->end = event.end;
-    c->n_unfinished = event.is_unfinished ? c->generated.n_tokens : 0;
     int result = keep_drawn(a, event.tokens, n_kept);
+    c->n_unfinished = event.is_unfinished ? a->drawn.count : 0;
     if (result == EXIT_SUCCESS) result = take_deltas(a, event.text, false);
     if (a->content.length == 0) a->n_reasoning += n_kept;
     return result == EXIT_SUCCESS ? flush_output() : result;

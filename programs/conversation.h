@@ -40,7 +40,7 @@ typedef struct conversation {
     bool answered;         /* it was kept */
     cllm_end end;          /* NONE: there is none, or it was interrupted */
     bool only_reasoned;    /* it has reasoning only: nothing was printed as content */
-    uint64_t n_unfinished; /* if its grammar is not complete: how many tokens all answers have so far; otherwise 0 */
+    uint64_t n_unfinished; /* if its grammar is not complete: how many tokens it has so far; otherwise 0 */
 
     /* totals */
     pace evaluated, generated;

@@ -866,6 +866,16 @@ bench_costs() {
             exit !(got > want * 0.999 && got < want * 1.001) }'
 }
 
+# A mixture: 2 layers of width 192, in which a token uses 4 of 8 experts of 64 and a shared one of 128.
+mixture_costs() {
+    mixture=$shared/families/qwen2moe.gguf
+    run bench "$mixture" -p 100 -n 0 -r 1 --threads 1 --csv
+    layers=$((2 * 192 * (192 + 64 + 64 + 192 + 8 + 4 * 3 * 64 + 3 * 128))) attention=$((2 * 6 * 64))
+    check 'bench: GMAC/s of a mixture: the experts that a token uses, and the shared one' awk -v got="$(field gmac_s)" -v speed="$(field prompt_tok_s)" \
+        -v layers="$layers" -v attention=$attention 'BEGIN { want = speed * (layers + 192 * 512 / 100 + attention * 50.5) / 1e9
+            exit !(got > want * 0.999 && got < want * 1.001) }'
+}
+
 comparison() {
     spaced="$temporary/it's a model.gguf"
     cp "$any" "$spaced"
@@ -896,6 +906,7 @@ comparison() {
 1 and the line 'pp8 1'|echo pp8 1; exit 1
 127 and the line ''|exec /nonexistent/command 2>/dev/null
 137 and the line ''|kill -9 $$
+3 and the line 'x'|printf 'x \f\v\n\f\n\v\n\n'; exit 3
 0, but its last line ''|:
 0, but its last line 'pp9 1' has no result of the form 'pp8|echo pp9 1
 0, but its last line 'pp8 0'|echo pp8 0
@@ -927,6 +938,7 @@ END
 
 for name in prompts saved_texts templates benchmarks comparison; do group $name "$any"; done
 for name in stories_text messages bench_costs perplexity inspection tokens overrides; do group $name "$stories"; done
+group mixture_costs "$shared/families/qwen2moe.gguf"
 group adapters "$stories $shared/models/stories260K-wide.gguf"
 group evaluation "$shared/vectors/tokens.txt"
 group scaled_families "$shared/families/tokens.txt"

@@ -81,6 +81,8 @@ pipes() {
         check 'chat --reasoning N: then the answer begins' eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
         run chat $thinks -q --reasoning 2 --regex '[0-9]{2}' Hi </dev/null
         check 'chat --regex: an answer of that form, after the reasoning' eval 'silent && grep -qxE "[0-9]{2}" "$out"'
+        run chat $thinks -q --reasoning 2 --regex '[0-9]{50}' Hi </dev/null
+        check 'chat --regex: how many tokens an unfinished answer has, with those that end its reasoning' eval 'exits 1 && says "the text is not finished: after 12 tokens"'
         run chat $thinks -q --reasoning show --regex '[0-9]{2}' Hi </dev/null
         check 'chat --regex: the reasoning is free' eval '[ "$(wc -c <"$out")" -gt 9 ] && ! grep -q "[0-9]" "$out"'
     }

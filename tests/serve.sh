@@ -71,8 +71,8 @@ fi
 for name in qwen35 mamba2; do
     recurrent=$shared/families2/$name.gguf
     if [ -r "$recurrent" ]; then
-        serving "$recurrent" --chat-template chatml
-        adopt python3 tests/serve_states.py "$url" $name
+        serving "$recurrent" --chat-template chatml -v
+        adopt python3 tests/serve_states.py "$url" $name "$log"
         serving_ends
     else
         skip "turns of $name" "$recurrent is missing"

@@ -27,6 +27,16 @@ request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), {"Content-Ty
 try: answer = urllib.request.urlopen(request)
 except urllib.error.HTTPError as e: answer = e
 print(answer.status, answer.read().decode())' "$url$1" "$2" >"$out"; }
+# seed_of MEMBERS: the seed of a request with these members
+seed_of() {
+    asks /v1/completions '{"prompt": "a", "max_tokens": 1'"$1"'}'
+    sed -n 's/.*"seed": *\([0-9]*\).*/\1/p' "$out"
+}
+fresh_seeds() { # MEMBERS: does each request with these members get another seed?
+    one=$(seed_of "$1")
+    another=$(seed_of "$1")
+    [ "$one" ] && [ "$another" ] && [ "$one" != "$another" ]
+}
 status_of() { python3 -c '
 import sys, urllib.error, urllib.request
 request = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + sys.argv[2]})
@@ -34,15 +44,18 @@ try: print(urllib.request.urlopen(request).status)
 except urllib.error.HTTPError as e: print(e.code)' "$url$1" "${2:-none}"; }
 
 # as people start it
-started -m "$any" -np 2 -c 1024 -fa on -ctk q8_0 -ctv q8_0 --jinja -b 2048 -ub 64 -cb --mlock --metrics -t 2 -n 5 -a one,two --temp 0.25 -v
+started -m "$any" -np 2 -c 1024 -fa on -ctk q8_0 -ctv q8_0 --jinja -b 2048 -ub 64 -cb --mlock --metrics -t 2 -n 5 -a one,two --temp 0.25 -v -s 5
 check 'short options of several letters: slots, context, types' eval 'logs "context 512 tokens for each, 2 requests at a time" && logs "batches of 64, q8_0 keys"'
 check 'what has no effect is noted, a line each' eval 'logs "-fa has no effect here" && logs "--jinja has no effect here" && logs "-cb has no effect here" &&
     logs "--mlock has no effect here" && logs "--metrics has no effect here: /metrics is always on"'
 check 'the other values arrived' answers /props '"total_slots":2' '"n_predict":5' '"temperature":0.25'
+check '--seed N: for requests that give none' eval '[ "$(seed_of "")-$(seed_of ", \"seed\": null")-$(seed_of ", \"seed\": 6")" = 5-5-6 ]'
+check '--seed N: a request with a negative seed gets a fresh one' fresh_seeds ', "seed": -1'
 check 'aliases in one value' answers /v1/models '"aliases":["one","two"]'
 ended
-started "$any" --flash-attn --n-gpu-layers 0 --no-slots -kvu -np 3 -c 768 -lv 3 --predict 7 --no-kv-unified
+started "$any" --flash-attn --n-gpu-layers 0 --no-slots -kvu -np 3 -c 768 -lv 3 --predict 7 --no-kv-unified --seed -1
 check 'an option whose value may be missing, and those that are flags' eval '[ -n "$url" ] && answers /props "\"n_ctx\":768" "\"n_predict\":7" && [ "$(status_of /slots)" = 501 ]'
+check '--seed -1: a fresh one for each request' eval 'fresh_seeds "" && answers /props "\"seed\":4294967295"'
 ended
 run serve nothere.gguf --log-disable -fa --jinja
 check '--log-disable: no notes' refused 1 'nothere.gguf: cannot open'

@@ -103,6 +103,12 @@ def unread():  # --timeout 3600: nothing else would end them
 def models():  # two models, --models-max 1 --sleep-idle-seconds 1
     names = [m["id"] for m in ask(url, "/v1/models")[2]["data"]]
     before = {name: ask(url, "/v1/completions", {"model": name, "prompt": "Once", "seed": 3, "max_tokens": 5})[2]["choices"][0]["text"] for name in names}
+    served = [ask(url, f"/metrics?model={name}") for name in names]
+    check("metrics of each model: of the one that is loaded, and nothing of the other", [s for s, _, _ in served] == [200] * 2 and ["llamacpp:requests_total 1\n" in text for _, _, text in served] == [False, True]
+          and served[0][2] == "", served)
+    check("without a name: of the one that is loaded", "llamacpp:requests_total 1\n" in ask(url, "/metrics")[2])
+    status, _, failure = ask(url, "/metrics?model=nobody")
+    check("metrics of an unknown model: 404", status == 404 and failure["error"]["code"] == 404 and "nobody" in failure["error"]["message"], failure)
     check("a model that is not loaded tells its context", [m["context_length"] for m in ask(url, "/v1/models")[2]["data"]] == [1024] * 2)
     answers = []
     while len(answers) < 4 and 200 not in answers:  # on a slow machine the first may take too long

@@ -53,6 +53,9 @@ refused("detokenize of no id", "/detokenize", {"tokens": [1, 10**6]}, 400, "toke
 chat = [{"role": "user", "content": "Hi"}]
 check("apply-template", ask(url, "/apply-template", {"messages": chat})[2] == {"prompt": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"})
 check("apply-template without a generation prompt", ask(url, "/apply-template", {"messages": chat, "add_generation_prompt": False})[2] == {"prompt": "<|im_start|>user\nHi<|im_end|>\n"})
+result = [{"type": t, "text": t} for t in ("text", "input_text", "output_text")] + [{"type": "image_url", "image_url": {"url": "x"}}]
+shown = ask(url, "/apply-template", {"messages": [*chat, {"role": "tool", "content": result}]})[2]["prompt"]
+check("apply-template: all texts of a tool's result stay, and an image is mentioned", "tool\ntext\ninput_text\noutput_text\n[an image, which" in shown, shown)
 refused("apply-template without messages", "/apply-template", {}, 400, "messages")
 
 # ---- completions
@@ -84,6 +87,9 @@ check("completion: special tokens are read in a prompt", completion({"prompt": "
       len(ask(url, "/tokenize", {"content": "a</s>b", "add_special": True})[2]["tokens"]))
 
 word = text.split()[2]
+lists = {"stop": ["a\0b"], "dry_sequence_breakers": ["\0", "a\0b"]}
+settings = completion(lists)[2]["generation_settings"]
+check("completion: stop strings and breakers may contain U+0000", {k: settings[k] for k in lists} == lists, settings)
 stopped = completion({"stop": [word]})[2]
 check("completion: a stop string", stopped["stop_type"] == "word" and stopped["stopping_word"] == word and stopped["content"] == text[:text.index(word)], stopped)
 ended = completion({"n_predict": -1, "temperature": 0, "logit_bias": [[2, 100]]})[2]

@@ -45,6 +45,16 @@ word = text.strip().split()[2]
 stopped = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "max_tokens": 12, "stop": [word]})[2]["choices"][0]
 check("chat: a stop string ends the text before it", stopped["finish_reason"] == "stop" and stopped["message"]["content"] == text[:text.index(word)], stopped)
 
+for path, body in {"/v1/chat/completions": {"messages": QUESTION}, "/v1/completions": {"prompt": "Once upon a time"}}.items():
+    without = ask(url, path, {**body, "seed": 7, "max_tokens": 12})[2]["choices"][0]
+    for stop in ("\0", word + "\0more"):
+        status, _, got = ask(url, path, {**body, "seed": 7, "max_tokens": 12, "stop": [stop]})
+        check(f"{path}: {stop!r} as a stop string is not a part of it", status == 200 and got["choices"][0] == without, got)
+    forced = {**body, "max_tokens": 8, "structured_outputs": {"regex": "ab\\x00cd"}}
+    for stop, end in {"ab\0cd": "", "\0": "ab"}.items():
+        got = ask(url, path, {**forced, "stop": [stop]})[2]["choices"][0]
+        check(f"{path}: {stop!r} as a stop string ends the text", got["finish_reason"] == "stop" and got.get("text", got.get("message", {}).get("content")) == end, got)
+
 logprobs = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "max_tokens": 5, "logprobs": True, "top_logprobs": 3})[2]["choices"][0]["logprobs"]["content"]
 check("chat: log probabilities", len(logprobs) == 5 and all(len(l["top_logprobs"]) == 3 and l["logprob"] <= 0 for l in logprobs), logprobs)
 
@@ -60,6 +70,9 @@ for name, asked in {"it may have others": {**listed, "additionalProperties": Tru
                     "schemas are put together": {"allOf": [{"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"]}, {"type": "object", "properties": {"b": {"enum": [2]}}, "required": ["b"]}]}}.items():
     status, _, form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "max_tokens": 300, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": asked}}})
     check(f"chat: unless {name}", status == 200, form)
+for field, given in {"structured_outputs": {"json": json.dumps(listed)}, "guided_json": json.dumps(listed)}.items():
+    form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "temperature": 2, field: given})[2]
+    check(f"chat: {field}, a schema as a string: an object has no other properties either", json.loads(form["choices"][0]["message"]["content"]) == {"const": {"properties": {}}, "inner": {"a": 1}}, form)
 for field, body in {"structured_outputs": {"choice": ["yes", "no"]}, "guided_choice": ["yes", "no"]}.items():
     said = ask(url, "/v1/chat/completions", {"messages": QUESTION, field: body})[2]["choices"][0]["message"]["content"]
     check(f"chat: {field}", said in ("yes", "no"), said)
@@ -85,6 +98,14 @@ check("completions: a text", whole["object"] == "text_completion" and whole["cho
 echo = ask(url, "/v1/completions", {"prompt": "Once upon a time", "seed": 7, "max_tokens": 3, "echo": True, "logprobs": 2})[2]["choices"][0]
 check("completions: echo has the prompt and its log probabilities", echo["text"].startswith("Once upon a time") and echo["logprobs"]["token_logprobs"][0] is None and
       all(l < 0 for l in echo["logprobs"]["token_logprobs"][1:]) and len(echo["logprobs"]["tokens"]) == len(echo["logprobs"]["text_offset"]), echo)
+for more in ({}, {"n": 3}, {"max_tokens": 0}, {"prompt": [1]}, {"echo": False}, {"prompt": "A fox \U0001F98A"}, {"stop": ["e"]}):
+    body = {"prompt": "Once upon a time", "seed": 7, "max_tokens": 12, "echo": True, "logprobs": 1, **more}
+    for want in ask(url, "/v1/completions", body)[2]["choices"]:
+        parts = [c["choices"][0] for c in events(url, "/v1/completions", {**body, "stream": True}) if c["choices"][0]["index"] == want["index"]]
+        lists = {k: [x for c in parts for x in (c["logprobs"] or {k: []})[k]] for k in want["logprobs"]}
+        check(f"completions: with {more or 'echo'}, the stream of text {want['index']} adds up to the whole answer", "".join(c["text"] for c in parts) == want["text"] and lists == want["logprobs"], (want, parts))
+check("completions: text_offset says where in the text a token begins; a control token has no text", all(echo["text"].encode()[at:].startswith(token.encode()) for token, at in
+      zip(echo["logprobs"]["tokens"], echo["logprobs"]["text_offset"]) if token != "<s>") and echo["logprobs"]["text_offset"][:2] == [0, 0], echo)
 short = ask(url, "/v1/completions", {"prompt": [1], "seed": 7, "max_tokens": 1, "echo": True, "logprobs": 0})[2]["choices"][0]["logprobs"]
 check("completions: echo of a prompt of one token", len(short["tokens"]) == 2 and short["token_logprobs"][0] is None, short)
 scored = ask(url, "/v1/completions", {"prompt": "Once upon a time", "max_tokens": 0, "echo": True, "logprobs": 2})[2]["choices"][0]

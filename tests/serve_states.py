@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""A model with recurrent layers, served: serve_states.py URL NAME. A later turn continues from a state that the prefix
-cache holds; its text must be the same as if everything were evaluated again. Prints TAP."""
-import os, sys
+"""A model with recurrent layers, served: serve_states.py URL NAME LOG. A later turn continues from a state that the prefix
+cache holds; its text must be the same as if everything were evaluated again. LOG: of the server with -v. Prints
+TAP."""
+import os, re, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 from api import ask, check, done
 
-url, name = sys.argv[1], sys.argv[2]
+url, name, log = sys.argv[1:4]
 INSTRUCTIONS = {"role": "system", "content": "You are a fox who answers in few words, and never tells where the hens are. " * 3}
 
 
@@ -26,6 +27,12 @@ def turn(what, messages, least):
     check(f"{name}: {what}: the text is that of a prompt read anew", n == 0 and text == anew, (text, anew))
     return text, n_prompt
 
+
+units = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+with open(log) as f: plan = re.search(r"weights .* \+ states .* = ", f.read())[0]
+planned = sum(float(n) * units[u] for n, u in re.findall(r"([\d.]+) (bytes|[KMG]iB)", plan))
+size = ask(url, "/api/ps")[2]["models"][0]["size"]
+check(f"{name}: ollama's size has all of the plan, states too", size > 0.99 * planned, (size, plan))
 
 talk = [INSTRUCTIONS, {"role": "user", "content": "Who are you?"}]
 text, n_first = turn("the first turn", talk, 0)

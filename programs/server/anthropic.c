@@ -364,10 +364,10 @@ static const char *stop_reason(finish reason) {
 /* Add stop_reason and stop_sequence; both are null in a message that has just begun. */
 static void put_stop(const request *r, json_t **o) {
     const outcome *a = &r->outcomes[0];
-    const char *reason = stop_reason(a->finish),
-               *sequence = a->finish == FINISH_STOP_STRING ? r->stops[a->stop_string] : NULL;
+    const char *reason = stop_reason(a->finish);
+    const cllm_string *sequence = a->finish == FINISH_STOP_STRING ? &r->stops[a->stop_string] : NULL;
     json_put(o, "stop_reason", reason ? json_string(reason) : json_null());
-    json_put(o, "stop_sequence", sequence ? json_text(sequence, strlen(sequence)) : json_null());
+    json_put(o, "stop_sequence", sequence ? json_text(sequence->data, sequence->length) : json_null());
 }
 
 static json_t *message_with(const request *r, json_t *content) {

@@ -19,6 +19,8 @@ static uint64_t fresh_number(void) {
     return number;
 }
 
+static uint64_t new_seed(void) { return fresh_number() >> 11; } /* JavaScript clients read numbers with 53 bits */
+
 request *ask_begin(const char *model, request_kind kind, const char *id_prefix, failure *f) {
     served_model *m = model_acquire(model, f);
     if (!m) return NULL;
@@ -34,8 +36,7 @@ request *ask_begin(const char *model, request_kind kind, const char *id_prefix, 
     }
     r->model = m;
     r->sampling = m->sampling;
-    r->seeded = is_given(&m->o, "seed");
-    if (!r->seeded) r->sampling.seed = fresh_number() >> 11; /* JavaScript clients read numbers with 53 bits */
+    if (r->sampling.seed == UINT64_MAX) r->sampling.seed = new_seed();
     if (m->o.n_tokens != UINT64_MAX) r->n_most = m->o.n_tokens;
     snprintf(r->id, sizeof r->id, "%s%016llx", id_prefix, (unsigned long long)fresh_number());
     return r;
@@ -135,9 +136,11 @@ static bool take_breakers(request *r, const json_t *fields, failure *f) {
     json_array_foreach(list, i, item) {
         if (!json_is_string(item) || json_string_length(item) == 0)
             return refuse(f, 400, "dry_sequence_breakers", "dry_sequence_breakers: must be strings");
-        char *text = strdup(json_string_value(item));
+        const size_t length = json_string_length(item);
+        char *text = malloc(length);
         if (!text) return refuse_memory(f);
-        r->breakers[r->sampling.n_dry_breakers++] = (cllm_string){text, strlen(text)};
+        memcpy(text, json_string_value(item), length);
+        r->breakers[r->sampling.n_dry_breakers++] = (cllm_string){text, length};
     }
     return true;
 }
@@ -179,14 +182,11 @@ static bool take_samplers(request *r, const json_t *fields, failure *f) {
     return true;
 }
 
-/* A negative seed, such as -1, keeps the one of ask_begin: that of --seed, or a fresh one. All others are used
- * unchanged. */
+/* A negative seed, such as -1, asks for a fresh one. Without a seed the request keeps that of ask_begin. */
 static bool take_seed(request *r, const json_t *fields, failure *f) {
     int64_t seed = -1;
     if (!field_whole(fields, "seed", INT64_MIN, INT64_MAX, &seed, f)) return false;
-    if (seed < 0) return true;
-    r->sampling.seed = (uint64_t)seed;
-    r->seeded = true;
+    if (field_find(fields, "seed")) r->sampling.seed = seed < 0 ? new_seed() : (uint64_t)seed;
     return true;
 }
 
@@ -430,7 +430,9 @@ static json_t *without_images(json_t *messages) {
         if (!role || strcmp(role, "tool") != 0 || !json_is_array(content)) continue;
         json_array_foreach(content, j, part) {
             const char *type = json_string_value(json_object_get(part, "type"));
-            if (type && strcmp(type, "text") != 0)
+            const bool is_text = !type || strcmp(type, "text") == 0 || strcmp(type, "input_text") == 0 ||
+                                 strcmp(type, "output_text") == 0;
+            if (!is_text)
                 json_array_set_new(
                     content, j,
                     json_pack("{s:s, s:s}", "type", "text", "text", "[an image, which this model cannot see]"));

@@ -42,14 +42,11 @@ static uint64_t seed_of(const choice *c) {
 static cllm_status create_generation(choice *c, cllm_error *err) {
     const request *r = c->request;
     static const int32_t none;
-    cllm_string *stops = calloc(r->n_stops + 1, sizeof *stops);
-    if (!stops) return err->status = CLLM_ERR_MEMORY;
-    for (size_t i = 0; i < r->n_stops; i++) stops[i] = (cllm_string){r->stops[i], strlen(r->stops[i])};
     const bool is_chat = r->kind == REQUEST_CHAT; /* then stop strings apply only to its content */
     const cllm_generation_options wanted = {
         .sampler = c->sampler,
         .end_tokens = r->ignores_end ? &none : NULL,
-        .stop_strings = stops,
+        .stop_strings = r->stops,
         .n_stop_strings = is_chat ? 0 : r->n_stops,
         .n_most = r->n_most == UINT64_MAX ? 0 : r->n_most,
         .spell_control = is_chat,
@@ -59,10 +56,7 @@ static cllm_status create_generation(choice *c, cllm_error *err) {
         .preamble = r->preamble,
         .draft_lookup = r->model->drafts,
     };
-    const cllm_status status =
-        cllm_generation_create(c->sequence, c->prompt->tokens, c->prompt->count, &wanted, &c->generation, err);
-    free(stops);
-    return status;
+    return cllm_generation_create(c->sequence, c->prompt->tokens, c->prompt->count, &wanted, &c->generation, err);
 }
 
 static finish finish_of(const choice *c, cllm_end end) {
@@ -210,9 +204,9 @@ static bool score_prompt(choice *c, const cllm_span *span) {
 static size_t n_maybe_stop(const request *r, const char *text, size_t length) {
     size_t most = 0;
     for (size_t i = 0; i < r->n_stops; i++) {
-        size_t n = strlen(r->stops[i]) - 1;
+        size_t n = r->stops[i].length - 1;
         if (n > length) n = length;
-        while (n > most && memcmp(text + length - n, r->stops[i], n) != 0) n--;
+        while (n > most && memcmp(text + length - n, r->stops[i].data, n) != 0) n--;
         if (n > most) most = n;
     }
     return most;
@@ -222,9 +216,9 @@ static size_t n_maybe_stop(const request *r, const char *text, size_t length) {
 static size_t find_stop(const request *r, const char *text, size_t length, size_t *which) {
     for (size_t at = 0; at < length; at++)
         for (size_t i = 0; i < r->n_stops; i++) {
-            const size_t n = strlen(r->stops[i]);
+            const cllm_string stop = r->stops[i];
             *which = i;
-            if (n <= length - at && memcmp(text + at, r->stops[i], n) == 0) return at;
+            if (stop.length <= length - at && memcmp(text + at, stop.data, stop.length) == 0) return at;
         }
     return SIZE_MAX;
 }

@@ -930,11 +930,11 @@ static bool add_key(const char *key, size_t length) {
     return (http.keys[http.n_keys] = strndup(key, length)) && ++http.n_keys;
 }
 
-/* Read keys, separated by any of these characters. What begins with # is a comment and is skipped. */
-static int add_keys(const char *text, const char *separators) {
+/* Read keys, separated by any of these characters. Those that begin with `comment` are skipped. */
+static int add_keys(const char *text, const char *separators, char comment) {
     for (const char *at = text; *at; at += strspn(at, separators)) {
         const size_t length = strcspn(at, separators);
-        if (length > 0 && *at != '#' && !add_key(at, length)) return fail("out of memory");
+        if (length > 0 && *at != comment && !add_key(at, length)) return fail("out of memory");
         at += length;
     }
     return EXIT_SUCCESS;
@@ -942,7 +942,7 @@ static int add_keys(const char *text, const char *separators) {
 
 static int read_keys(const options *o) {
     int status = EXIT_SUCCESS;
-    if (o->api_key) status = add_keys(o->api_key, ",");
+    if (o->api_key) status = add_keys(o->api_key, ",", '\0');
     if (status == EXIT_SUCCESS && o->api_key && http.n_keys == 0)
         return usage_error("--api-key: there is no key in '%s'", o->api_key);
     if (status != EXIT_SUCCESS || !o->api_key_file) return status;
@@ -951,7 +951,7 @@ static int read_keys(const options *o) {
     status = read_input(o->api_key_file, &file);
     if (status != EXIT_SUCCESS) return status;
     char *text = strndup(file.data, file.length);
-    status = text ? add_keys(text, "\r\n") : fail("out of memory");
+    status = text ? add_keys(text, "\r\n", '#') : fail("out of memory");
     free(text);
     free(file.data);
     return status == EXIT_SUCCESS && http.n_keys == 0 ? fail("--api-key-file: there is no key in %s", o->api_key_file)

@@ -173,15 +173,14 @@ static void put_sampling(json_t **o, const cllm_sampler_options *s) {
     json_put(o, "samplers", names_of_steps(s));
 }
 
-/* The seed of the first choice; 4294967295 means a fresh one, as in llama-server. */
+/* The seed is that of the first choice; 4294967295 means a fresh one, as in llama-server. */
 json_t *llama_settings(const served_model *m, const request *r) {
-    const bool seeded = r || is_given(&m->o, "seed");
     const uint64_t n_most = r ? r->n_most : m->o.n_tokens;
     json_t *o = json_object(), *stops = json_array(), *bias = json_array();
     const cllm_sampler_options *s = r ? &r->sampling : &m->sampling;
-    json_put(&o, "seed", seeded ? json_integer((json_int_t)s->seed) : json_integer(UINT32_MAX));
+    json_put(&o, "seed", json_integer(s->seed == UINT64_MAX ? (json_int_t)UINT32_MAX : (json_int_t)s->seed));
     put_sampling(&o, s);
-    for (size_t i = 0; r && i < r->n_stops; i++) json_add(&stops, json_text(r->stops[i], strlen(r->stops[i])));
+    for (size_t i = 0; r && i < r->n_stops; i++) json_add(&stops, json_text(r->stops[i].data, r->stops[i].length));
     for (size_t i = 0; i < s->n_logit_bias; i++) /* JSON has no -inf: it becomes null */
         json_add(&bias, json_pack("{s:i, s:o}", "token", (int)s->logit_bias[i].token, "bias",
                                   json_float(s->logit_bias[i].bias)));
@@ -289,8 +288,9 @@ static json_t *whole_of(const request *r, size_t i) {
              json_boolean(a->content.length > 0 && memchr(a->content.bytes, '\n', a->content.length)));
     json_put(&o, "truncated", json_boolean(a->finish == FINISH_CONTEXT));
     json_put(&o, "stop_type", json_string(stop_type_of(a->finish)));
-    const char *word = a->finish == FINISH_STOP_STRING && a->stop_string < r->n_stops ? r->stops[a->stop_string] : "";
-    json_put(&o, "stopping_word", json_text(word, strlen(word)));
+    const bool has_word = a->finish == FINISH_STOP_STRING && a->stop_string < r->n_stops;
+    const cllm_string word = has_word ? r->stops[a->stop_string] : (cllm_string){"", 0};
+    json_put(&o, "stopping_word", json_text(word.data, word.length));
     /* the tokens in the slot now */
     json_put(&o, "tokens_cached",
              json_integer((json_int_t)(p->count + (a->tokens.count > 0 ? a->tokens.count - 1 : 0))));

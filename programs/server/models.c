@@ -277,6 +277,7 @@ static int load(served_model *m, bool *good_file) {
     if (status == EXIT_SUCCESS) {
         m->sampling = sampling_for(&m->run, &m->o.sampling);
         take_recommended(&m->o, cllm_model_gguf(m->run.model), &m->sampling, m->steps);
+        if (!is_given(&m->o, "seed")) m->sampling.seed = UINT64_MAX;
         m->scheduler = scheduler_create(m, m->n_slots, (size_t)m->o.queue);
         if (!m->scheduler) status = fail("out of memory");
     }

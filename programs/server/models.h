@@ -22,7 +22,6 @@ struct served_model {
     double last_used;        /* now() */
     _Atomic int64_t created; /* of the file, in seconds since 1970 */
     double keep_seconds;     /* unload after this time without use; negative: never */
-    char error[640];         /* for MODEL_FAILED */
     uint32_t n_ctx_expected; /* for model_n_ctx while it is not loaded; 0: unknown */
 
     /* if the model is ready; constant then */
@@ -30,7 +29,7 @@ struct served_model {
     cllm_chat *chat; /* NULL: there is no template, and chat_error says why */
     char chat_error[600];
     atomic_bool told_of_tools;     /* if its template does not show tools, the log says so already */
-    cllm_sampler_options sampling; /* defaults of a request */
+    cllm_sampler_options sampling; /* defaults of a request; seed UINT64_MAX: a fresh one */
     cllm_sampler_step steps[CLLM_N_STEPS];
     uint32_t n_slots, n_positions, n_batch;
     uint32_t n_ctx; /* positions that one request can use */

@@ -287,7 +287,8 @@ static json_t *describe_loaded(served_model *m) {
     json_object_del(o, "modified_at");
     json_object_del(o, "capabilities");
     json_put(&o, "size",
-             json_whole(plan->weights + plan->kv_cache + plan->scratch + on_gpu - (on_gpu ? plan->gpu_weights : 0)));
+             json_whole(plan->weights + plan->kv_cache + plan->states + plan->scratch + on_gpu -
+                        (on_gpu ? plan->gpu_weights : 0)));
     json_put(&o, "size_vram", json_whole(on_gpu));
     json_put(&o, "context_length", json_whole(m->n_ctx));
     json_put(&o, "expires_at", ollama_time(ollama_now() + (expires < 0 ? never : fmax(expires - now(), 0))));

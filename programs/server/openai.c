@@ -128,7 +128,10 @@ static void put_extras(const request *r, json_t **o, usage u) {
 /* State of a stream: what has been sent. */
 typedef struct stream_state {
     bool wants_usage, wants_timings;
-    bool begun[]; /* [n_choices] */
+    struct {
+        bool begun;
+        size_t offset; /* of a completion's next token in the text, for its log probabilities */
+    } choices[];       /* [n_choices] */
 } stream_state;
 
 static json_t *chunk(const request *r, size_t index, json_t *delta, const char *reason, const char *object) {
@@ -192,8 +195,8 @@ static void put_chunk_logprobs(const request *r, const event *e, json_t *o) {
 
 static void chat_step(request *r, const event *e, text_buffer *out) {
     stream_state *s = r->state;
-    if (!s->begun[e->choice]) {
-        s->begun[e->choice] = true;
+    if (!s->choices[e->choice].begun) {
+        s->choices[e->choice].begun = true;
         write_event(out, NULL,
                     chat_chunk(r, e->choice, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL));
     }
@@ -299,7 +302,7 @@ static bool take_stream(request *r, const json_t *body, failure *f) {
         (o && !field_bool(o, "include_usage", &wants_usage, f)) ||
         !field_bool(body, "timings_per_token", &wants_timings, f))
         return false;
-    stream_state *s = calloc(1, sizeof *s + r->n_choices);
+    stream_state *s = calloc(1, sizeof *s + r->n_choices * sizeof *s->choices);
     if (!s) return refuse_memory(f);
     s->wants_usage = wants_usage;
     s->wants_timings = wants_timings;
@@ -419,7 +422,7 @@ static void add_legacy_logprobs(const request *r, json_t *lists[4], size_t *offs
         json_add(&lists[1], none ? json_null() : json_number((double)logprobs[i * row].logprob));
         json_add(&lists[2], top);
         json_add(&lists[3], json_integer((json_int_t)*offset));
-        *offset += text.length;
+        if (!cllm_tokenizer_is_control(cllm_model_tokenizer(r->model->run.model), tokens[i])) *offset += text.length;
         previous = tokens[i];
     }
 }
@@ -438,11 +441,12 @@ static void add_prompt_text(const request *r, const prompt *p, text_buffer *text
     }
 }
 
-typedef struct completion_state {
-    stream_state stream; /* first: write_end reads it */
-} completion_state;
-
 static bool echoes(const request *r) { return json_is_true(json_object_get(r->details, "echo")); }
+
+/* Add the log probabilities of a prompt that is echoed. */
+static void add_prompt_logprobs(const request *r, const prompt *p, json_t *lists[4], size_t *offset) {
+    if (p->logprobs || p->count == 1) add_legacy_logprobs(r, lists, offset, p->tokens, p->logprobs, p->count, -1, true);
+}
 
 static json_t *completion_choice(const request *r, size_t i) {
     const outcome *a = &r->outcomes[i];
@@ -454,8 +458,7 @@ static json_t *completion_choice(const request *r, size_t i) {
     if (r->wants_logprobs) {
         json_t *lists[4] = {json_array(), json_array(), json_array(), json_array()};
         size_t offset = 0;
-        if (echoes(r) && (p->logprobs || p->count == 1))
-            add_legacy_logprobs(r, lists, &offset, p->tokens, p->logprobs, p->count, -1, true);
+        if (echoes(r)) add_prompt_logprobs(r, p, lists, &offset);
         if (a->logprobs)
             add_legacy_logprobs(r, lists, &offset, a->tokens.ids, a->logprobs, a->tokens.count, p->tokens[p->count - 1],
                                 false);
@@ -482,19 +485,21 @@ static void completion_step(request *r, const event *e, text_buffer *out) {
     stream_state *s = r->state;
     text_buffer text = {0};
     const prompt *p = &r->prompts[e->choice / r->n_each];
-    const bool begins = !s->begun[e->choice] && (e->n_tokens > 0 || e->finish != FINISH_NONE);
-    if (begins && echoes(r)) add_prompt_text(r, p, &text);
-    if (begins) s->begun[e->choice] = true;
+    const bool begins = !s->choices[e->choice].begun && (e->n_tokens > 0 || e->finish != FINISH_NONE);
+    const bool echoes_now = begins && echoes(r);
+    if (echoes_now) add_prompt_text(r, p, &text);
+    if (begins) s->choices[e->choice].begun = true;
     for (size_t i = 0; i < e->n_pieces; i++) text_buffer_add(&text, e->pieces[i].text, e->pieces[i].length);
     const bool progress = r->shows_progress && e->n_tokens == 0 && e->finish == FINISH_NONE;
     if (text.length == 0 && e->finish == FINISH_NONE && !e->logprobs && !progress) return free(text.bytes);
     json_t *o = begin_object(r, "text_completion"), *c = json_object(), *list = json_array(), *logprobs = json_null();
-    if (e->logprobs) {
+    if (e->logprobs || (echoes_now && r->wants_logprobs)) {
         json_t *lists[4] = {json_array(), json_array(), json_array(), json_array()};
         const id_list *tokens = &r->outcomes[e->choice].tokens;
         const size_t n_before = tokens->count - e->n_tokens;
-        size_t offset = r->outcomes[e->choice].content.length - text.length;
-        add_legacy_logprobs(r, lists, &offset, e->tokens, e->logprobs, e->n_tokens,
+        size_t *offset = &s->choices[e->choice].offset;
+        if (echoes_now) add_prompt_logprobs(r, p, lists, offset);
+        add_legacy_logprobs(r, lists, offset, e->tokens, e->logprobs, e->n_tokens,
                             n_before > 0 ? tokens->ids[n_before - 1] : p->tokens[p->count - 1], false);
         logprobs = legacy_logprobs(r, lists);
     }

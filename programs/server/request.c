@@ -51,7 +51,7 @@ static void destroy(request *r) {
         cllm_free(r->prompts[i].tokens);
         free(r->prompts[i].logprobs);
     }
-    for (size_t i = 0; i < r->n_stops; i++) free(r->stops[i]);
+    for (size_t i = 0; i < r->n_stops; i++) free((char *)r->stops[i].data);
     for (size_t i = 0; r->breakers && i < r->sampling.n_dry_breakers; i++) free((char *)r->breakers[i].data);
     free(r->choices);
     free(r->outcomes);
@@ -89,11 +89,13 @@ bool request_add_prompt(request *r, int32_t *tokens, size_t count) {
 }
 
 bool request_add_stop(request *r, const char *text, size_t length) {
-    char **more = realloc(r->stops, (r->n_stops + 1) * sizeof *more);
-    if (!more) return false;
-    r->stops = more;
-    r->stops[r->n_stops] = strndup(text, length);
-    return r->stops[r->n_stops] && ++r->n_stops;
+    cllm_string *more = realloc(r->stops, (r->n_stops + 1) * sizeof *more);
+    if (more) r->stops = more;
+    char *copy = more ? malloc(length) : NULL;
+    if (!copy) return false;
+    memcpy(copy, text, length);
+    r->stops[r->n_stops++] = (cllm_string){copy, length};
+    return true;
 }
 
 bool request_complete(request *r) {

@@ -94,8 +94,8 @@ typedef struct outcome {
 typedef struct prompt {
     int32_t *tokens; /* [count]: cllm_free */
     size_t count;
-    /* [count][1 + n_logprobs] of each token, given those before it (the first has none); or NULL. Owned by the engine's
-     * thread until its choice has ended. */
+    /* [count][1 + n_logprobs] of each token, given those before it (the first has none); or NULL. The engine's thread
+     * writes them before a choice of the prompt has drawn a token or ended. */
     cllm_logprob *logprobs;
 } prompt;
 
@@ -135,14 +135,13 @@ struct request {
     cllm_logit_bias *bias; /* owned */
     cllm_sampler_step steps[CLLM_N_STEPS];
     cllm_string *breakers; /* [sampling.n_dry_breakers]: owned, with their texts */
-    bool seeded;           /* the client or --seed set the seed */
     uint64_t n_most;       /* tokens of a choice; UINT64_MAX: as many as the context holds */
     bool no_text;          /* with n_most 0: only evaluate the prompt */
     uint32_t n_limit;      /* most positions that it may use; 0: the context's */
     uint64_t most_ms;      /* end after this time of drawing, once there is a newline; 0: no limit */
     uint32_t n_indent;     /* the text ends at a line that begins with fewer spaces and tabs than this */
     int32_t slot;          /* slot for its first choice; -1: any */
-    char **stops;          /* [n_stops]: owned */
+    cllm_string *stops;    /* [n_stops]: owned, with their texts */
     size_t n_stops;
     bool ignores_end;
     bool wants_logprobs;
@@ -187,7 +186,7 @@ void request_hold(request *r);
 void request_release(request *r); /* NULL is allowed */
 
 bool request_add_prompt(request *r, int32_t *tokens, size_t count); /* takes the tokens; false: no memory */
-bool request_add_stop(request *r, const char *text, size_t length);
+bool request_add_stop(request *r, const char *text, size_t length); /* length: at least 1 */
 
 /* Make the choices, after all other fields are set. false: no memory. */
 bool request_complete(request *r);

@@ -284,7 +284,8 @@ test('failures are told, with what to do', async (page) => {
     [{ status: 400, error: 'The prompt has 9000 tokens, more than the context of 4096.' }, 'The prompt has 9000 tokens', 'begin a new one'],
     [{ status: 401, error: 'The API key is wrong.' }, 'The API key is wrong.', 'in the settings'],
     [{ status: 503, error: 'Loading the model.', headers: { 'Retry-After': '7' } }, 'Loading the model.', 'in 7 seconds'],
-    [{ text: 'Half an', end: 'error' }, 'The device failed.', 'look at what the server printed'],
+    [{ text: 'Half an', end: { message: 'The device failed.', type: 'server_error' } }, 'The device failed.', 'look at what the server printed'],
+    [{ text: 'Half an', end: { message: 'the server is shutting down', type: 'unavailable_error' } }, 'the server is shutting down', 'busy or still loading'],
     [{ text: 'Half an', end: 'cut' }, 'The connection broke', 'The answer so far is kept'],
   ];
   for (const [i, [script, told, advice]] of cases.entries()) {
@@ -296,12 +297,12 @@ test('failures are told, with what to do', async (page) => {
   assert.equal(await page.locator('.to-settings:visible').count(), 1);
   server.script = () => ({ text: 'At last.' });
   await page.locator('.failure .again').last().click();
-  await finished(page, 5);
+  await finished(page, 6);
   assert.equal((await content(page).textContent()).trim(), 'At last.');
   assert.equal(await page.locator('article.assistant').last().locator('.failure:visible').count(), 0);
   await page.context().setOffline(true);
   await ask(page, 'Is anybody there?');
-  await finished(page, 6);
+  await finished(page, 7);
   assert.match(await page.locator('.told').last().textContent(), /does not answer/);
 });
 

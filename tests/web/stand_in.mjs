@@ -5,7 +5,7 @@
  *     null                                          a plain answer, or upstream's
  *     { status, error, headers }                    a refusal
  *     { text or pieces, reasoning, every, end }     a stream: a piece every `every` ms (0: many at a time), and then
- *                                                   'stop', 'length', 'cut' (no end), 'error' (an error in the stream) or 'hang'
+ *                                                   'stop', 'length', 'cut' (no end), 'hang', or an error in the stream
  * and finds what was asked in `server.asked`. By itself, to look at the page: node tests/web/stand_in.mjs [PORT] */
 import { createServer } from 'node:http';
 import { readFileSync, existsSync } from 'node:fs';
@@ -79,8 +79,8 @@ export async function standIn({ port = 0, upstream = '', prefix = '/' } = {}) {
     while (end === 'hang' && !gone) await pause(20);
     if (gone) return void server.aborted++;
     if (end === 'cut') return pause(100).then(() => response.destroy());
-    if (end === 'error') {
-      response.write(`data: ${JSON.stringify({ error: { message: 'The device failed.', code: 500 } })}\n\n`);
+    if (end.message) {
+      response.write(`data: ${JSON.stringify({ error: { param: null, code: null, ...end } })}\n\n`);
       return response.end();
     }
     delta({}, end);

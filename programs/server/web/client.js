@@ -41,6 +41,9 @@ async function ask(path, key, options = {}) {
 export const models = async (key) => (await (await ask('v1/models', key)).json()).data ?? [];
 export const properties = async (key) => (await ask('props', key)).json();
 
+/* An error within a stream has a type instead of a status. */
+const statusOf = { invalid_request_error: 400, unavailable_error: 503 };
+
 /* The chunks of an answer, as they come. */
 export async function* complete(request, key, signal) {
   const reply = await ask('v1/chat/completions', key, {
@@ -62,7 +65,7 @@ export async function* complete(request, key, signal) {
         const data = line.slice(5).trim();
         if (data === '[DONE]') return;
         const chunk = JSON.parse(data);
-        if (chunk.error) throw new Failure(chunk.error.message ?? 'The server gave up.', advice(chunk.error.code));
+        if (chunk.error) throw new Failure(chunk.error.message ?? 'The server gave up.', advice(statusOf[chunk.error.type]));
         yield chunk;
       }
     }
