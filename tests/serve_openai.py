@@ -73,6 +73,9 @@ for name, asked in {"it may have others": {**listed, "additionalProperties": Tru
 for field, given in {"structured_outputs": {"json": json.dumps(listed)}, "guided_json": json.dumps(listed)}.items():
     form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "temperature": 2, field: given})[2]
     check(f"chat: {field}, a schema as a string: an object has no other properties either", json.loads(form["choices"][0]["message"]["content"]) == {"const": {"properties": {}}, "inner": {"a": 1}}, form)
+for field, given in {"guided_regex": "a\0b", "guided_choice": ["a\0b"], "guided_json": "{}\0", "grammar": 'root ::= "a"\0'}.items():
+    status, _, form = ask(url, "/v1/chat/completions", {"messages": QUESTION, field: given})
+    check(f"chat: {field} with U+0000 is refused", status == 400 and field in form["error"]["message"], form)
 for field, body in {"structured_outputs": {"choice": ["yes", "no"]}, "guided_choice": ["yes", "no"]}.items():
     said = ask(url, "/v1/chat/completions", {"messages": QUESTION, field: body})[2]["choices"][0]["message"]["content"]
     check(f"chat: {field}", said in ("yes", "no"), said)

@@ -313,7 +313,7 @@ static bool ask_choice(request *r, const char *field, const json_t *list, failur
     size_t i;
     bool good = json_is_array(list) || refuse(f, 400, field, "%s: must be a list of strings", field);
     json_array_foreach(list, i, item) {
-        if (good && (!json_is_string(item) || strchr(json_string_value(item), '\n')))
+        if (good && (!json_is_string(item) || strcspn(json_string_value(item), "\n") != json_string_length(item)))
             good = refuse(f, 400, field, "%s[%zu]: must be a string of one line", field, i);
         if (good) write_text(&lines, "%s\n", json_string_value(item));
     }
@@ -323,20 +323,20 @@ static bool ask_choice(request *r, const char *field, const json_t *list, failur
     return good;
 }
 
+/* A grammar in a field that may be absent. */
+static bool take_grammar(request *r, const json_t *fields, const char *name, cllm_grammar_kind kind, failure *f) {
+    const char *text = NULL;
+    return field_string(fields, name, &text, f) && (!text || ask_grammar(r, name, kind, text, f));
+}
+
 /* vLLM's fields. names: those of the schema, the regular expression, the choice and the grammar. */
 static bool take_structured(request *r, const json_t *fields, const char *const names[4], failure *f) {
-    const char *text = NULL;
-    const json_t *json = field_find(fields, names[0]), *words = field_find(fields, names[2]);
-    if (json_is_string(json)) {
-        if (!ask_grammar(r, names[0], CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, json_string_value(json), f)) return false;
-    } else if (json && !ask_schema(r, names[0], json, false, f)) {
-        return false;
-    }
-    if (!field_string(fields, names[1], &text, f) || (text && !ask_grammar(r, names[1], CLLM_GRAMMAR_REGEX, text, f)))
-        return false;
-    if (words && !ask_choice(r, names[2], words, f)) return false;
-    text = NULL;
-    return field_string(fields, names[3], &text, f) && (!text || ask_grammar(r, names[3], CLLM_GRAMMAR_GBNF, text, f));
+    const json_t *schema = field_find(fields, names[0]), *words = field_find(fields, names[2]);
+    const bool is_text = json_is_string(schema);
+    return (is_text ? take_grammar(r, fields, names[0], CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, f)
+                    : !schema || ask_schema(r, names[0], schema, false, f)) &&
+           take_grammar(r, fields, names[1], CLLM_GRAMMAR_REGEX, f) && (!words || ask_choice(r, names[2], words, f)) &&
+           take_grammar(r, fields, names[3], CLLM_GRAMMAR_GBNF, f);
 }
 
 bool ask_form(request *r, const json_t *fields, failure *f) {

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 bool refuse(failure *f, int status, const char *field, const char *format, ...) {
     va_list arguments;
@@ -39,6 +40,8 @@ static bool refuse_type(failure *f, const char *name, const char *wanted) {
 bool field_string(const json_t *object, const char *name, const char **value, failure *f) {
     const json_t *v = field_find(object, name);
     if (v && !json_is_string(v)) return refuse_type(f, name, "a string");
+    if (v && strlen(json_string_value(v)) != json_string_length(v))
+        return refuse_type(f, name, "a text without U+0000");
     if (v) *value = json_string_value(v);
     return true;
 }

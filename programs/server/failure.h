@@ -28,8 +28,8 @@ bool refuse_length(failure *f, size_t n_prompt, size_t n_ctx, bool may_grow);
 /* ---- The fields of a JSON object. null counts as absent: the value stays as it is. A field with another type or out
  * of range is refused by its name; then the function returns false. */
 
-const json_t *field_find(const json_t *object, const char *name); /* NULL if absent or null */
-bool field_string(const json_t *object, const char *name, const char **value, failure *f);
+const json_t *field_find(const json_t *object, const char *name);                          /* NULL if absent or null */
+bool field_string(const json_t *object, const char *name, const char **value, failure *f); /* U+0000 is refused too */
 bool field_bool(const json_t *object, const char *name, bool *value, failure *f);
 bool field_float(const json_t *object, const char *name, double least, double most, float *value, failure *f);
 bool field_whole(const json_t *object, const char *name, int64_t least, int64_t most, int64_t *value, failure *f);
