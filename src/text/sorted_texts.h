@@ -17,7 +17,8 @@ cllm_status sort_texts(cllm_tokenizer *t, cllm_error *err);
 
 /* The byte at `depth`, which is less than the length. */
 static inline unsigned sorted_byte(const cllm_tokenizer *t, const sorted_text *s, uint32_t depth) {
-    return depth < 8 ? (unsigned char)(s->head >> (56 - 8 * depth)) : (unsigned char)t->tokens[s->id].text.data[depth];
+    if (depth < 8) return (unsigned char)(s->head >> (56 - 8 * depth));
+    return (unsigned char)t->tokens[s->id].text.data[depth];
 }
 
 /* The first of sorted[low .. high - 1] whose byte at `depth` is `byte` or greater, or `high`. All of these texts agree
