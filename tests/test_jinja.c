@@ -367,6 +367,13 @@ static void hostile_templates_end_in_an_error(void **state) {
     check_limit("{{ 9223372036854775807 + 1 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 10**30 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 99999999999999999999 }}", CLLM_ERR_FORMAT, "64 bits");
+    check_limit("{{ '99999999999999999999'|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ 'ffffffffffffffffffff'|int(0, 16) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ '-ffffffffffffffffffff'|int(0, 16) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ 1e30|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ '%d' % 1e30 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ 9223372036854775807|round(-19) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ 9223372036854775807|round(-1) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("\n\n  {{ x.y }}", CLLM_ERR_ARGUMENT, "line 3, column 7: 'x' is undefined");
     static const char *const nested[][2] = {
         {"(", "{{ "},           {"[", "{{ "},  {"{'a':", "{{ "},        {"-", "{{ "},       {"not ", "{{ "},

@@ -205,7 +205,8 @@ static jinja_value method_rpartition(METHOD) { return partition(r, self, args[0]
 
 /* --------------------------------------------------------------------------------------- finding, replacing */
 
-/* The part of a string from character range[0] to range[1]. Both may be missing, or negative, as in a slice. */
+/* The part of a string from character range[0] to range[1]. Both may be missing, or negative, as in a slice. If it
+ * begins after its end or after the string's, it is ABSENT: not even "" is in it. */
 static jinja_value between(jinja_run *r, jinja_value self, const jinja_value *range) {
     return given(range[0]) || given(range[1]) ? jinja_cut(r, self, range[0], range[1], JINJA_VALUE_NONE) : self;
 }
@@ -344,10 +345,10 @@ static jinja_value method_istitle(METHOD) {
 /* Fill a string up to a width. side: where the text goes, 'l' (left), 'r' (right) or 'c' (centre). */
 static jinja_value pad(jinja_run *r, jinja_value self, const jinja_value *args, char side) {
     const int64_t width = jinja_whole_or(r, args[0], 0), n = (int64_t)jinja_characters(self.string),
-                  missing = width - n;
+                  missing = width > n ? width - n : 0;
     const jinja_value fill = given(args[1]) ? args[1] : jinja_trusted(r, " ");
     const jinja_string *with = text_argument(r, fill);
-    if (missing <= 0 || jinja_failed(r)) return self;
+    if (missing == 0 || jinja_failed(r)) return self;
     const int64_t left = side == 'l' ? 0 : side == 'r' ? missing : missing / 2 + (missing & width & 1);
     jinja_builder b = {.run = r, .safe = self.string->safe};
     for (int64_t i = 0; i < left && jinja_step(r, 1); i++) jinja_put_string(&b, with);
@@ -364,9 +365,11 @@ static jinja_value method_zfill(METHOD) {
     const jinja_value with[2] = {args[0], jinja_trusted(r, "0")};
     const bool has_sign = self.string->length > 0 && char_is_one_of(self.string->bytes[0], "+-");
     if (!has_sign || jinja_failed(r)) return pad(r, self, with, 'r');
-    const jinja_value less[2] = {jinja_integer(jinja_whole_or(r, args[0], 0) - 1), with[1]};
-    const jinja_value digits = pad(r, jinja_slice(r, self.string, 1, self.string->length), less, 'r');
-    return jinja_failed(r) ? digits : jinja_add(r, jinja_slice(r, self.string, 0, 1), digits);
+    const int64_t width = jinja_whole_or(r, args[0], 0);
+    const jinja_value less[2] = {jinja_integer(width > 0 ? width - 1 : 0), with[1]};
+    const jinja_value sign = jinja_slice(r, self.string, 0, 1),
+                      digits = jinja_slice(r, self.string, 1, self.string->length);
+    return jinja_failed(r) ? digits : jinja_add(r, sign, pad(r, digits, less, 'r'));
 }
 
 /* str.format with "{}", "{0}", "{name}" and "{{". A format after ":" is not supported. */
