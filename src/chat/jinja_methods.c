@@ -139,6 +139,7 @@ static jinja_value method_rsplit(METHOD) {
     if (most < 0) return method_split(r, self, args);
     jinja_value list = jinja_list_of(r, JINJA_LIST, 0);
     const jinja_string *by = given(args[0]) ? text_argument(r, args[0]) : NULL;
+    if (jinja_failed(r)) return list;
     if (by && by->length == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "empty separator");
     size_t end = s->length;
     for (size_t at = s->length; by && at-- > 0 && (int64_t)list.list->count < most && !jinja_failed(r);)
@@ -147,7 +148,8 @@ static jinja_value method_rsplit(METHOD) {
             end = at;
         }
     while (!by && !jinja_failed(r)) { /* the separator is white space */
-        const jinja_value rest = strip(r, jinja_slice(r, s, 0, end), JINJA_VALUE_NONE, false, true);
+        const jinja_value all = jinja_slice(r, s, 0, end);
+        const jinja_value rest = jinja_failed(r) ? all : strip(r, all, JINJA_VALUE_NONE, false, true);
         if (jinja_failed(r) || rest.string->length == 0) return reversed(r, list);
         size_t from = end = rest.string->length, n;
         if ((int64_t)list.list->count == most) break;
