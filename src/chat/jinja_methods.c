@@ -210,13 +210,21 @@ static jinja_value method_rpartition(METHOD) { return partition(r, self, args[0]
 /* The part of a string from character range[0] to range[1]. Both may be missing, or negative, as in a slice. If it
  * begins after its end or after the string's, it is ABSENT: not even "" is in it. */
 static jinja_value between(jinja_run *r, jinja_value self, const jinja_value *range) {
-    return given(range[0]) || given(range[1]) ? jinja_cut(r, self, range[0], range[1], JINJA_VALUE_NONE) : self;
+    if (!given(range[0]) && !given(range[1])) return self;
+    const jinja_value part = jinja_cut(r, self, range[0], range[1], JINJA_VALUE_NONE);
+    if (jinja_failed(r)) return part;
+    const int64_t count = (int64_t)jinja_characters(self.string);
+    int64_t from = jinja_whole_or(r, range[0], 0), end = jinja_whole_or(r, range[1], count);
+    if (from < 0) from += count;
+    if (end < 0) end = end < -count ? 0 : end + count;
+    return from > (end < count ? end : count) && from > 0 ? (jinja_value){.kind = JINJA_ABSENT} : part;
 }
 
 static jinja_value find(jinja_run *r, jinja_value self, const jinja_value *args, bool last) {
     const jinja_string *part = text_argument(r, args[0]);
     const jinja_value within = between(r, self, args + 1);
     if (jinja_failed(r)) return within;
+    if (within.kind == JINJA_ABSENT) return jinja_integer(-1);
     const jinja_string *s = within.string;
     size_t found = SIZE_MAX;
     for (size_t at = 0; at + part->length <= s->length; at++) {
@@ -245,6 +253,7 @@ static jinja_value method_count(METHOD) {
     const jinja_string *part = text_argument(r, args[0]);
     const jinja_value within = between(r, self, args + 1);
     if (jinja_failed(r)) return within;
+    if (within.kind == JINJA_ABSENT) return jinja_integer(0);
     int64_t n = 0;
     if (part->length == 0) return jinja_integer((int64_t)jinja_characters(within.string) + 1);
     for (size_t at = 0; at + part->length <= within.string->length;) {
@@ -262,7 +271,8 @@ static jinja_value begins_or_ends(jinja_run *r, jinja_value self, const jinja_va
     bool is = false;
     for (size_t i = 0; i < all.count && !is && !jinja_failed(r); i++) {
         const jinja_string *part = text_argument(r, all.items[i]);
-        if (!jinja_failed(r)) is = at_end ? ends_with(within.string, part) : is_at(within.string, 0, part);
+        if (!jinja_failed(r) && within.kind == JINJA_STRING)
+            is = at_end ? ends_with(within.string, part) : is_at(within.string, 0, part);
     }
     return jinja_bool(is);
 }
