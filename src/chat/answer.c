@@ -222,7 +222,8 @@ static bool skip_opening(cllm_answer *a, bool *again) {
     }
     if (in_content && o->bare && !a->bare_tried && a->n_calls == 0) {
         a->bare_tried = true;
-        if (a->held.bytes[at] == (o->form == CALLS_PYTHON ? '[' : '{')) {
+        const char first = a->held.bytes[at];
+        if (first == (o->form == CALLS_PYTHON ? '[' : '{') || (first == '[' && o->form == CALLS_JSON)) {
             a->at = at;
             try_call(a, at, o->open.count, false);
             *again = true;
