@@ -3,6 +3,7 @@
 #include "support/check.h"
 
 #include "chat/jinja.h"
+#include "chat/jinja_run.h"
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -367,6 +368,13 @@ static void hostile_templates_end_in_an_error(void **state) {
     check_limit("{{ 9223372036854775807 + 1 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 10**30 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 99999999999999999999 }}", CLLM_ERR_FORMAT, "64 bits");
+    check_limit("{{ '99999999999999999999'|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ 'ffffffffffffffffffff'|int(0, 16) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ '-ffffffffffffffffffff'|int(0, 16) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ 1e30|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ '%d' % 1e30 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ 9223372036854775807|round(-19) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ 9223372036854775807|round(-1) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("\n\n  {{ x.y }}", CLLM_ERR_ARGUMENT, "line 3, column 7: 'x' is undefined");
     static const char *const nested[][2] = {
         {"(", "{{ "},           {"[", "{{ "},  {"{'a':", "{{ "},        {"-", "{{ "},       {"not ", "{{ "},
@@ -396,6 +404,63 @@ static void hostile_templates_end_in_an_error(void **state) {
     free(all);
 }
 
+/* Calls that meet the limit on memory end in an error, whichever of their allocations fails. */
+static void any_allocation_of_a_method_may_fail(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *method;
+        jinja_value args[2];
+        size_t n_args;
+    } calls[] = {{"-5", "zfill", {{.kind = JINJA_INTEGER, .integer = 3}}, 1},
+                 {"a b", "rsplit", {{.kind = JINJA_NONE}, {.kind = JINJA_INTEGER, .integer = 1}}, 2},
+                 {"ab", NULL, {{0}}, 0}}; /* [::-1] */
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        size_t n_failed = 0, n_ok = 0;
+        for (size_t n_free = 0; n_ok == 0; n_free += 16) {
+            cllm_error err;
+            jinja_run r = {.n_bytes = JINJA_MOST_BYTES - n_free, .source = "", .err = &err};
+            const jinja_string text = {.bytes = calls[i].text, .length = strlen(calls[i].text)};
+            const jinja_value self = {.kind = JINJA_STRING, .string = &text};
+            const jinja_args args = {.items = calls[i].args, .count = calls[i].n_args};
+            if (calls[i].method)
+                jinja_call_builtin(&r, jinja_find_method(self, (cllm_string){calls[i].method, strlen(calls[i].method)}),
+                                   self, &args);
+            else
+                jinja_cut(&r, self, JINJA_VALUE_NONE, JINJA_VALUE_NONE, jinja_integer(-1));
+            if (jinja_failed(&r)) assert_error(r.status, &err, CLLM_ERR_UNSUPPORTED, "256 MiB");
+            n_failed += jinja_failed(&r);
+            n_ok += !jinja_failed(&r);
+            arena_free(&r.arena);
+        }
+        assert_true(n_failed > 0);
+    }
+}
+
+/* The same for a call of a macro: `filler` leaves little memory, and `more` varies how little. */
+static void any_allocation_of_a_macro_may_fail(void **state) {
+    (void)state;
+    enum { LITTLE = 2560 };
+    static const char template[] =
+        "{% macro m(a) %}{{ caller and varargs and kwargs }}{% endmacro %}{% set filler = big ~ '' %}"
+        "{% set more = 1|tojson(indent=small) %}{% call m(1, 2, b=3) %}{% endcall %}";
+    const size_t n_big = (JINJA_MOST_BYTES - LITTLE) / 4; /* a text is built with room for twice its bytes and trust */
+    char *zeros = calloc(1, n_big);
+    assert_non_null(zeros);
+    size_t n_ok = 0, n_failed = 0;
+    for (size_t n_small = 0; n_small < LITTLE && n_failed < 40; n_small += 32) {
+        const json_member members[2] = {{{"big", 3}, {.kind = JSON_STRING, .string = {zeros, n_big}}},
+                                        {{"small", 5}, {.kind = JSON_STRING, .string = {zeros, n_small}}}};
+        const json_value variables = {.kind = JSON_OBJECT, .count = 2, .members = members};
+        rendering r = render(template, sizeof template - 1, &variables);
+        n_ok += r.status == CLLM_OK;
+        n_failed += r.status != CLLM_OK;
+        if (r.status != CLLM_OK) assert_error(r.status, &r.err, CLLM_ERR_UNSUPPORTED, "256 MiB");
+        arena_free(&r.arena);
+    }
+    assert_true(n_ok > 0 && n_failed > 0);
+    free(zeros);
+}
+
 static void a_template_has_an_object_and_is_utf8(void **state) {
     (void)state;
     const json_value list = {.kind = JSON_ARRAY}, none = {.kind = JSON_OBJECT};
@@ -415,6 +480,8 @@ int main(void) {
         cmocka_unit_test(published_templates_render_to_the_byte),
         cmocka_unit_test(characters_of_values_are_never_trusted),
         cmocka_unit_test(hostile_templates_end_in_an_error),
+        cmocka_unit_test(any_allocation_of_a_method_may_fail),
+        cmocka_unit_test(any_allocation_of_a_macro_may_fail),
         cmocka_unit_test(a_template_has_an_object_and_is_utf8),
         cmocka_unit_test(parts_are_one_text),
         cmocka_unit_test(messages_never_become_special_tokens),

@@ -222,7 +222,8 @@ static bool skip_opening(cllm_answer *a, bool *again) {
     }
     if (in_content && o->bare && !a->bare_tried && a->n_calls == 0) {
         a->bare_tried = true;
-        if (a->held.bytes[at] == (o->form == CALLS_PYTHON ? '[' : '{')) {
+        const char first = a->held.bytes[at];
+        if (first == (o->form == CALLS_PYTHON ? '[' : '{') || (first == '[' && o->form == CALLS_JSON)) {
             a->at = at;
             try_call(a, at, o->open.count, false);
             *again = true;
@@ -486,18 +487,18 @@ static void add_marks(cllm_answer *a) {
 
 enum { PROMPT_TAIL = 128 };
 
-/* The end of the text that the template wrote, at most PROMPT_TAIL bytes; it begins with the mark of the answer's role
- * if that is among them. tail: [PROMPT_TAIL], room for the text. */
+/* The end of the text that the template wrote, at most PROMPT_TAIL bytes; it begins with the last mark of the answer's
+ * role if one is among them. tail: [PROMPT_TAIL], room for the text. */
 static cllm_string end_of_prompt(const answer_format *o, const cllm_part *prompt, size_t n_parts, char *tail) {
     size_t n = 0;
     for (size_t i = n_parts; prompt && i-- > 0 && n < PROMPT_TAIL;)
         for (size_t k = prompt[i].text.length; prompt[i].trusted && k-- > 0 && n < PROMPT_TAIL;)
             tail[PROMPT_TAIL - ++n] = prompt[i].text.data[k];
-    cllm_string written = {tail + PROMPT_TAIL - n, n};
-    for (size_t i = 0; o->role.length > 0 && i + o->role.length <= written.length; i++)
-        if (memcmp(written.data + i, o->role.data, o->role.length) == 0)
-            written = (cllm_string){written.data + i, written.length - i};
-    return written;
+    const char *written = tail + PROMPT_TAIL - n;
+    size_t from = 0;
+    for (size_t i = 0; o->role.length > 0 && i + o->role.length <= n; i++)
+        if (memcmp(written + i, o->role.data, o->role.length) == 0) from = i;
+    return (cllm_string){written + from, n - from};
 }
 
 cllm_preamble answer_reasoning(const answer_format *o, const cllm_part *prompt, size_t n_parts) {

@@ -22,6 +22,13 @@ void answer_text_free(answer_text *t);
 /* Add bytes as the inside of a JSON string: escaped, with U+FFFD for what is not UTF-8. */
 void answer_put_escaped(answer_text *t, const char *bytes, size_t length);
 
+/* Add the character of an escape \uXXXX. *half: the first half of a surrogate pair, if the escape just before was one,
+ * else 0; it is set for the next escape. A half without the other becomes U+FFFD. */
+void answer_put_code(answer_text *t, uint32_t code, uint32_t *half);
+
+/* The other half does not follow: add U+FFFD if *half is not 0. */
+void answer_end_half(answer_text *t, uint32_t *half);
+
 /* The result of reading a piece of text. PARTIAL: more text is needed to decide. */
 typedef enum reading { READ_NO, READ_PARTIAL, READ_YES } reading;
 

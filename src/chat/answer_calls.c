@@ -71,31 +71,25 @@ static reading read_quoted_arguments(call_reader *c) {
     const char *s = c->r->text;
     uint32_t half = 0;
     for (size_t i = from + 1; i < c->r->at - (read == READ_YES); i++) {
+        if (s[i] != '\\' || s[i + 1] != 'u') answer_end_half(c->out, &half);
         if (s[i] != '\\') {
             answer_put(c->out, s + i, 1);
             continue;
         }
         const char e = s[++i];
         if (e == 'u') {
-            char bytes[4];
             uint32_t code = 0;
             for (int k = 0; k < 4; k++) {
                 const char d = s[++i];
                 code = code * 16 + (uint32_t)(d <= '9' ? d - '0' : (d | 32) - 'a' + 10);
             }
-            if (code >= 0xD800 && code < 0xDC00) {
-                half = code;
-                continue;
-            }
-            if (code >= 0xDC00 && code < 0xE000)
-                code = half ? 0x10000 + ((half - 0xD800) << 10) + (code - 0xDC00) : 0xFFFD;
-            half = 0;
-            answer_put(c->out, bytes, utf8_encode(code, bytes));
+            answer_put_code(c->out, code, &half);
         } else {
             const char *name = strchr(names, e);
             answer_put(c->out, name ? &values[name - names] : &e, 1);
         }
     }
+    if (read != READ_PARTIAL) answer_end_half(c->out, &half);
     use_written(c);
     const cllm_string a = c->call->arguments;
     size_t i = 0;

@@ -57,7 +57,7 @@ typedef struct answer_format {
     bool in_list;            /* calls are in brackets, separated by commas */
     bool assumed;            /* the template never writes calls: their form is that of similar models */
     cllm_string call_object; /* CALLS_JSON: a call as the template writes it; or "" */
-    bool bare;               /* an answer may begin with a call: '{', or '[' for CALLS_PYTHON */
+    bool bare;               /* an answer may begin with a call: '{' or '[', for CALLS_PYTHON only '[' */
     bool name_is_key;        /* CALLS_JSON: {"f": {...}} */
     bool id_is_last;         /* CALLS_JSON: the id comes after the arguments */
     bool id_is_name;         /* the name is written as an id, "functions.f:0" */

@@ -34,6 +34,27 @@ void answer_text_free(answer_text *t) {
     *t = (answer_text){0};
 }
 
+void answer_end_half(answer_text *t, uint32_t *half) {
+    if (*half) answer_put(t, "\xEF\xBF\xBD", 3);
+    *half = 0;
+}
+
+void answer_put_code(answer_text *t, uint32_t code, uint32_t *half) {
+    char bytes[4];
+    const bool is_first = code >= 0xD800 && code < 0xDC00, is_second = code >= 0xDC00 && code < 0xE000;
+    if (is_second && *half) {
+        code = 0x10000 + ((*half - 0xD800) << 10) + (code - 0xDC00);
+        *half = 0;
+    } else if (is_second) {
+        code = 0xFFFD;
+    }
+    answer_end_half(t, half);
+    if (is_first)
+        *half = code;
+    else
+        answer_put(t, bytes, utf8_encode(code, bytes));
+}
+
 static void put_json(void *user, const char *bytes, size_t length) { answer_put(user, bytes, length); }
 
 void answer_put_escaped(answer_text *t, const char *bytes, size_t length) {
@@ -223,21 +244,25 @@ static reading ends_string(const text_reader *r) {
     return char_is_one_of(r->text[at], ",)]}:") ? READ_YES : READ_NO;
 }
 
-/* Read "..." or '...' with the usual escapes of Python; others stay as they are. */
+/* Read "..." or '...' with the usual escapes of Python; others stay as they are. As in JSON, two escapes \uXXXX may be
+ * one character. */
 static reading read_quoted(text_reader *r, answer_text *out) {
     const char quote = r->text[r->at++];
     answer_text plain = {0};
     reading read = READ_NO;
+    uint32_t half = 0;
     while (r->at < r->length && !out->failed) {
         const char c = r->text[r->at++];
         if (c == quote) read = ends_string(r);
         if (c == quote && read != READ_NO) break;
         if (c != '\\') {
+            answer_end_half(&plain, &half);
             answer_put(&plain, &c, 1);
             continue;
         }
         if (r->at == r->length) break;
         const char e = r->text[r->at++];
+        if (e != 'u') answer_end_half(&plain, &half);
         static const char names[] = "nrtbfv0", values[] = "\n\r\t\b\f\v\0";
         const char *name = strchr(names, e);
         if (e == 'x' || e == 'u') {
@@ -249,9 +274,7 @@ static reading read_quoted(text_reader *r, answer_text *out) {
                 code = code * 16 + (uint32_t)strtoul(digit, NULL, 16);
             }
             if (i < n && r->at == r->length) break;
-            char bytes[4];
-            if (i == n && code >= 0xD800 && code <= 0xDFFF) code = 0xFFFD;
-            answer_put(&plain, bytes, i == n ? utf8_encode(code, bytes) : 0);
+            if (i == n) answer_put_code(&plain, code, &half);
         } else if (e && name) {
             answer_put(&plain, &values[name - names], 1);
         } else {
@@ -259,6 +282,7 @@ static reading read_quoted(text_reader *r, answer_text *out) {
             answer_put(&plain, &e, 1);
         }
     }
+    answer_end_half(&plain, &half);
     if (read == READ_YES) {
         answer_put(out, "\"", 1);
         answer_put_escaped(out, plain.bytes, plain.length);

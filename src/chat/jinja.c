@@ -155,6 +155,12 @@ static void refuse_argument(jinja_run *r, const jinja_macro *macro, const char *
                n ? "'" : "");
 }
 
+/* Set a variable that the interpreter names. */
+static void set_named(jinja_run *r, const char *name, jinja_value value) {
+    const jinja_value text = jinja_trusted(r, name);
+    if (!jinja_failed(r)) set(r, text, value);
+}
+
 /* Set the variables `varargs` and `kwargs` to the extra arguments, if the macro reads them. */
 static void set_rest(jinja_run *r, const jinja_macro *macro, const jinja_args *args, size_t n_parameters) {
     const size_t n = args->count > n_parameters ? args->count - n_parameters : 0;
@@ -165,11 +171,11 @@ static void set_rest(jinja_run *r, const jinja_macro *macro, const jinja_args *a
         if (args->named[i].key.kind == JINJA_STRING && !has_parameter(macro, args->named[i].key))
             jinja_dict_set(r, named.dict, args->named[i].key, args->named[i].value);
     if (macro->node->sign & JINJA_VARARGS)
-        set(r, jinja_trusted(r, "varargs"), rest);
+        set_named(r, "varargs", rest);
     else if (n > 0)
         refuse_argument(r, macro, "more arguments", (jinja_value){.string = NULL});
     if (macro->node->sign & JINJA_KWARGS)
-        set(r, jinja_trusted(r, "kwargs"), named);
+        set_named(r, "kwargs", named);
     else if (named.dict->count > 0)
         refuse_argument(r, macro, "keyword argument", named.dict->pairs[0].key);
 }
@@ -192,7 +198,7 @@ static jinja_value call_macro(jinja_run *r, const jinja_macro *macro, const jinj
         set(r, p->value, value);
     }
     set_rest(r, macro, args, n);
-    if (caller.kind != JINJA_ABSENT) set(r, jinja_trusted(r, "caller"), caller);
+    if (caller.kind != JINJA_ABSENT) set_named(r, "caller", caller);
     r->scope = before;
     return capture(r, scope, macro->body);
 }

@@ -5,6 +5,7 @@
 #include "chat/jinja_case.h"
 #include "chat/jinja_run.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,17 +120,21 @@ static jinja_value filter_indent(ARGUMENTS) {
     return jinja_built(&b);
 }
 
+/* True if n <= length + leeway, where n >= 0. */
+static bool is_within(int64_t n, int64_t length, int64_t leeway) {
+    return n <= length || (length >= 0 && n - length <= leeway);
+}
+
 static jinja_value filter_truncate(ARGUMENTS) {
+    const int64_t length = jinja_whole_or(r, args[0], 255), leeway = jinja_whole_or(r, args[3], 5);
     if (self.kind != JINJA_STRING) {
         const jinja_value n = jinja_length(r, self);
-        if (jinja_failed(r) || n.integer <= jinja_whole_or(r, args[0], 255) + jinja_whole_or(r, args[3], 5))
-            return self;
+        if (jinja_failed(r) || is_within(n.integer, length, leeway)) return self;
     }
     const jinja_value text = jinja_string_of(r, self), end = or_text(r, args[2], "...");
-    const int64_t length = jinja_whole_or(r, args[0], 255), leeway = jinja_whole_or(r, args[3], 5);
     if (jinja_failed(r)) return text;
     const int64_t n = (int64_t)jinja_characters(text.string), n_end = (int64_t)jinja_characters(end.string);
-    if (n <= length + leeway) return text;
+    if (is_within(n, length, leeway)) return text;
     jinja_value cut =
         jinja_cut(r, text, JINJA_VALUE_NONE, jinja_integer(length > n_end ? length - n_end : 0), JINJA_VALUE_NONE);
     if (jinja_failed(r)) return text;
@@ -226,8 +231,9 @@ static jinja_value filter_abs(ARGUMENTS) {
 }
 
 /* Read a text that is one number, with white space around it. Returns false if it is not. is_whole: out, true if the
- * number is in *integer; otherwise it is in *number. */
-static bool read_number(const jinja_string *s, double *number, bool *is_whole, int64_t *integer, int base) {
+ * number is in *integer; otherwise it is in *number. base: of an integer; if there is no such base, the text is read as
+ * a float. */
+static bool read_number(const jinja_string *s, double *number, bool *is_whole, int64_t *integer, int64_t base) {
     char text[400];
     size_t from = 0, end = s->length, n = 0;
     while (from < end && char_is_one_of(s->bytes[from], " \t\n\r\f\v")) from++;
@@ -236,10 +242,15 @@ static bool read_number(const jinja_string *s, double *number, bool *is_whole, i
     for (size_t i = from; i < end; i++)
         if (s->bytes[i] != '_' || i == from) text[n++] = s->bytes[i];
     text[n] = 0;
-    char *rest;
-    *integer = strtoll(text, &rest, base);
-    *is_whole = *rest == 0;
+    char *rest = text; /* strtoll does not set it for a wrong base */
+    errno = 0;
+    if (base == 0 || (base >= 2 && base <= 36)) *integer = strtoll(text, &rest, (int)base);
+    *is_whole = *rest == 0 && errno == 0;
     if (*is_whole) return true;
+    if (*rest == 0 && base != 10) { /* it has more than 64 bits: any float beyond them tells that */
+        *number = 2 * (double)*integer;
+        return true;
+    }
     const bool plain = strspn(text, "+-.0123456789eE") == n && strpbrk(text, "0123456789");
     *number = json_parse_float(text, n);
     return plain;
@@ -255,11 +266,11 @@ static jinja_value filter_int(ARGUMENTS) {
     if (self.kind == JINJA_FLOAT)
         number = self.number;
     else if (self.kind != JINJA_STRING ||
-             !read_number(self.string, &number, &is_whole, &integer, (int)jinja_whole_or(r, args[1], 10)))
+             !read_number(self.string, &number, &is_whole, &integer, jinja_whole_or(r, args[1], 10)))
         return otherwise;
     if (is_whole) return jinja_integer(integer);
-    if (!(fabs(number) < 9.2e18)) return otherwise;
-    return jinja_integer((int64_t)number);
+    if (!isfinite(number)) return otherwise;
+    return jinja_fits(number) ? jinja_integer((int64_t)number) : jinja_too_large(r);
 }
 
 static jinja_value filter_float(ARGUMENTS) {
@@ -273,13 +284,29 @@ static jinja_value filter_float(ARGUMENTS) {
     return given(args[0]) ? args[0] : jinja_float(0);
 }
 
+/* Round an integer to a multiple of 10^digits, where digits > 0. A half goes to the even multiple. */
+static jinja_value round_whole(jinja_run *r, int64_t n, int64_t digits) {
+    uint64_t unit = 10, rounded = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    if (digits > 19) return jinja_integer(0); /* n is less than half of 10^20 */
+    for (int64_t i = 1; i < digits; i++) unit *= 10;
+    const uint64_t rest = rounded % unit;
+    const bool is_odd = rounded / unit % 2;
+    rounded -= rest;
+    if (rest > unit / 2 || (rest == unit / 2 && is_odd)) rounded += unit;
+    if (rounded > INT64_MAX) return jinja_too_large(r);
+    return jinja_integer(n < 0 ? -(int64_t)rounded : (int64_t)rounded);
+}
+
 static jinja_value filter_round(ARGUMENTS) {
     const int64_t precision = jinja_whole_or(r, args[0], 0);
     if (!jinja_is_number(self))
         return jinja_fail(r, CLLM_ERR_ARGUMENT, "type %s doesn't define __round__ method", jinja_type_name(self));
     const double x = jinja_number(self);
     const bool is_common = !given(args[1]) || jinja_spells(args[1], "common");
-    if (is_common && self.kind != JINJA_FLOAT && precision >= 0) return jinja_integer(jinja_whole_or(r, self, 0));
+    if (is_common && self.kind != JINJA_FLOAT) {
+        const int64_t n = jinja_whole_or(r, self, 0);
+        return precision >= 0 ? jinja_integer(n) : round_whole(r, n, precision < -20 ? 20 : -precision);
+    }
     if (precision > 300 || precision < -300) return jinja_float(x);
     if (!is_common) {
         const double factor = pow(10, (double)precision);
@@ -289,8 +316,7 @@ static jinja_value filter_round(ARGUMENTS) {
     }
     if (precision <= 0) {
         const double factor = pow(10, (double)-precision);
-        const double rounded = rint(x / factor) * factor;
-        return self.kind == JINJA_FLOAT ? jinja_float(rounded) : jinja_integer((int64_t)rounded);
+        return jinja_float(rint(x / factor) * factor);
     }
     char text[JSON_FEW_BYTES + 1]; /* rounded by printing: Python rounds the exact decimal value too */
     snprintf(text, sizeof text, "%.*f", (int)precision, x);
@@ -758,7 +784,7 @@ static jinja_value global_range(ARGUMENTS) {
                           "Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).", JINJA_MOST_RANGE);
     jinja_value v = jinja_list_of(r, JINJA_RANGE, (size_t)count);
     for (uint64_t i = 0; !jinja_failed(r) && i < count; i++)
-        v.list->items[i] = jinja_integer(start + (int64_t)i * step);
+        v.list->items[i] = jinja_integer((int64_t)((uint64_t)start + i * (uint64_t)step));
     return v;
 }
 

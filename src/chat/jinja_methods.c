@@ -139,6 +139,7 @@ static jinja_value method_rsplit(METHOD) {
     if (most < 0) return method_split(r, self, args);
     jinja_value list = jinja_list_of(r, JINJA_LIST, 0);
     const jinja_string *by = given(args[0]) ? text_argument(r, args[0]) : NULL;
+    if (jinja_failed(r)) return list;
     if (by && by->length == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "empty separator");
     size_t end = s->length;
     for (size_t at = s->length; by && at-- > 0 && (int64_t)list.list->count < most && !jinja_failed(r);)
@@ -147,7 +148,8 @@ static jinja_value method_rsplit(METHOD) {
             end = at;
         }
     while (!by && !jinja_failed(r)) { /* the separator is white space */
-        const jinja_value rest = strip(r, jinja_slice(r, s, 0, end), JINJA_VALUE_NONE, false, true);
+        const jinja_value all = jinja_slice(r, s, 0, end);
+        const jinja_value rest = jinja_failed(r) ? all : strip(r, all, JINJA_VALUE_NONE, false, true);
         if (jinja_failed(r) || rest.string->length == 0) return reversed(r, list);
         size_t from = end = rest.string->length, n;
         if ((int64_t)list.list->count == most) break;
@@ -205,15 +207,24 @@ static jinja_value method_rpartition(METHOD) { return partition(r, self, args[0]
 
 /* --------------------------------------------------------------------------------------- finding, replacing */
 
-/* The part of a string from character range[0] to range[1]. Both may be missing, or negative, as in a slice. */
+/* The part of a string from character range[0] to range[1]. Both may be missing, or negative, as in a slice. If it
+ * begins after its end or after the string's, it is ABSENT: not even "" is in it. */
 static jinja_value between(jinja_run *r, jinja_value self, const jinja_value *range) {
-    return given(range[0]) || given(range[1]) ? jinja_cut(r, self, range[0], range[1], JINJA_VALUE_NONE) : self;
+    if (!given(range[0]) && !given(range[1])) return self;
+    const jinja_value part = jinja_cut(r, self, range[0], range[1], JINJA_VALUE_NONE);
+    if (jinja_failed(r)) return part;
+    const int64_t count = (int64_t)jinja_characters(self.string);
+    int64_t from = jinja_whole_or(r, range[0], 0), end = jinja_whole_or(r, range[1], count);
+    if (from < 0) from += count;
+    if (end < 0) end = end < -count ? 0 : end + count;
+    return from > (end < count ? end : count) && from > 0 ? (jinja_value){.kind = JINJA_ABSENT} : part;
 }
 
 static jinja_value find(jinja_run *r, jinja_value self, const jinja_value *args, bool last) {
     const jinja_string *part = text_argument(r, args[0]);
     const jinja_value within = between(r, self, args + 1);
     if (jinja_failed(r)) return within;
+    if (within.kind == JINJA_ABSENT) return jinja_integer(-1);
     const jinja_string *s = within.string;
     size_t found = SIZE_MAX;
     for (size_t at = 0; at + part->length <= s->length; at++) {
@@ -242,6 +253,7 @@ static jinja_value method_count(METHOD) {
     const jinja_string *part = text_argument(r, args[0]);
     const jinja_value within = between(r, self, args + 1);
     if (jinja_failed(r)) return within;
+    if (within.kind == JINJA_ABSENT) return jinja_integer(0);
     int64_t n = 0;
     if (part->length == 0) return jinja_integer((int64_t)jinja_characters(within.string) + 1);
     for (size_t at = 0; at + part->length <= within.string->length;) {
@@ -259,7 +271,8 @@ static jinja_value begins_or_ends(jinja_run *r, jinja_value self, const jinja_va
     bool is = false;
     for (size_t i = 0; i < all.count && !is && !jinja_failed(r); i++) {
         const jinja_string *part = text_argument(r, all.items[i]);
-        if (!jinja_failed(r)) is = at_end ? ends_with(within.string, part) : is_at(within.string, 0, part);
+        if (!jinja_failed(r) && within.kind == JINJA_STRING)
+            is = at_end ? ends_with(within.string, part) : is_at(within.string, 0, part);
     }
     return jinja_bool(is);
 }
@@ -344,10 +357,10 @@ static jinja_value method_istitle(METHOD) {
 /* Fill a string up to a width. side: where the text goes, 'l' (left), 'r' (right) or 'c' (centre). */
 static jinja_value pad(jinja_run *r, jinja_value self, const jinja_value *args, char side) {
     const int64_t width = jinja_whole_or(r, args[0], 0), n = (int64_t)jinja_characters(self.string),
-                  missing = width - n;
+                  missing = width > n ? width - n : 0;
     const jinja_value fill = given(args[1]) ? args[1] : jinja_trusted(r, " ");
     const jinja_string *with = text_argument(r, fill);
-    if (missing <= 0 || jinja_failed(r)) return self;
+    if (missing == 0 || jinja_failed(r)) return self;
     const int64_t left = side == 'l' ? 0 : side == 'r' ? missing : missing / 2 + (missing & width & 1);
     jinja_builder b = {.run = r, .safe = self.string->safe};
     for (int64_t i = 0; i < left && jinja_step(r, 1); i++) jinja_put_string(&b, with);
@@ -364,9 +377,11 @@ static jinja_value method_zfill(METHOD) {
     const jinja_value with[2] = {args[0], jinja_trusted(r, "0")};
     const bool has_sign = self.string->length > 0 && char_is_one_of(self.string->bytes[0], "+-");
     if (!has_sign || jinja_failed(r)) return pad(r, self, with, 'r');
-    const jinja_value less[2] = {jinja_integer(jinja_whole_or(r, args[0], 0) - 1), with[1]};
-    const jinja_value digits = pad(r, jinja_slice(r, self.string, 1, self.string->length), less, 'r');
-    return jinja_failed(r) ? digits : jinja_add(r, jinja_slice(r, self.string, 0, 1), digits);
+    const int64_t width = jinja_whole_or(r, args[0], 0);
+    const jinja_value less[2] = {jinja_integer(width > 0 ? width - 1 : 0), with[1]};
+    const jinja_value sign = jinja_slice(r, self.string, 0, 1),
+                      digits = jinja_slice(r, self.string, 1, self.string->length);
+    return jinja_failed(r) ? digits : jinja_add(r, sign, pad(r, digits, less, 'r'));
 }
 
 /* str.format with "{}", "{0}", "{name}" and "{{". A format after ":" is not supported. */

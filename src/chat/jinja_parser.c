@@ -181,7 +181,10 @@ static jinja_node *string_node(parser *p) {
         const jinja_value next = take_string(p);
         if (p->status != CLLM_OK) break;
         char *joined = arena_alloc(p->arena, first->length + next.string->length, 1);
-        if (!joined) break;
+        if (!joined) {
+            fail_at(p, p->token.at, CLLM_ERR_MEMORY, "no memory for the template", (cllm_string){"", 0});
+            break;
+        }
         memcpy(joined, first->bytes, first->length);
         memcpy(joined + first->length, next.string->bytes, next.string->length);
         node->value = text_value(p, joined, first->length + next.string->length);

@@ -153,8 +153,8 @@ static void put_items(jinja_builder *b, jinja_value v) {
 static void put_range(jinja_builder *b, const jinja_list *list) {
     char text[96];
     const int64_t first = list->count > 0 ? list->items[0].integer : 0;
-    const int64_t step = list->count > 1 ? list->items[1].integer - first : 1;
-    const int64_t end = first + (int64_t)list->count * step;
+    const uint64_t stride = list->count > 1 ? (uint64_t)list->items[1].integer - (uint64_t)first : 1;
+    const int64_t step = (int64_t)stride, end = (int64_t)((uint64_t)first + list->count * stride);
     if (step == 1)
         snprintf(text, sizeof text, "range(%lld, %lld)", (long long)first, (long long)end);
     else

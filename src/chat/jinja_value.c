@@ -62,6 +62,10 @@ jinja_value jinja_fail(jinja_run *r, cllm_status status, const char *format, ...
 
 bool jinja_failed(const jinja_run *r) { return r->status != CLLM_OK; }
 
+jinja_value jinja_too_large(jinja_run *r) {
+    return jinja_fail(r, CLLM_ERR_UNSUPPORTED, "the result is an integer of more than 64 bits");
+}
+
 bool jinja_step(jinja_run *r, size_t n) {
     r->n_steps += n;
     if (r->n_steps <= JINJA_MOST_STEPS) return r->status == CLLM_OK;
@@ -188,6 +192,8 @@ bool jinja_is_number(jinja_value v) { return v.kind == JINJA_BOOL || v.kind == J
 double jinja_number(jinja_value v) {
     return v.kind == JINJA_FLOAT ? v.number : v.kind == JINJA_BOOL ? (double)v.boolean : (double)v.integer;
 }
+
+bool jinja_fits(double number) { return number >= -0x1p63 && number < 0x1p63; }
 
 static bool is_whole(jinja_value v) { return v.kind == JINJA_BOOL || v.kind == JINJA_INTEGER; }
 static int64_t whole(jinja_value v) { return v.kind == JINJA_BOOL ? v.boolean : v.integer; }
@@ -462,19 +468,19 @@ jinja_value jinja_cut(jinja_run *r, jinja_value v, jinja_value from, jinja_value
         return jinja_fail(r, CLLM_ERR_ARGUMENT,
                           is_whole(step) ? "slice step cannot be zero" : "slice indices must be integers");
     const int64_t by = has_step ? whole(step) : 1, count = (int64_t)count_items(v);
-    int64_t at = bound(r, from, count, by, false);
-    const int64_t end = bound(r, to, count, by, true);
+    const int64_t at = bound(r, from, count, by, false), end = bound(r, to, count, by, true);
     if (jinja_failed(r)) return JINJA_VALUE_UNDEFINED;
     if (v.kind == JINJA_STRING && by == 1)
-        return at < end ? jinja_slice(r, v.string, byte_of(v.string, (size_t)at), byte_of(v.string, (size_t)end))
-                        : jinja_slice(r, v.string, 0, 0);
-    const int64_t length =
-        by > 0 ? (at < end ? (end - at - 1) / by + 1 : 0) : (at > end ? (at - end - 1) / -by + 1 : 0);
+        return jinja_slice(r, v.string, byte_of(v.string, (size_t)at),
+                           byte_of(v.string, (size_t)(at < end ? end : at)));
+    const uint64_t stride = by > 0 ? (uint64_t)by : -(uint64_t)by; /* -INT64_MIN does not fit an int64_t */
+    const int64_t distance = by > 0 ? end - at : at - end,
+                  length = distance > 0 ? (int64_t)((uint64_t)(distance - 1) / stride) + 1 : 0;
     if (!jinja_step(r, (size_t)length)) return JINJA_VALUE_UNDEFINED;
     const jinja_list all = v.kind == JINJA_STRING ? jinja_walk(r, v) : *v.list;
     jinja_value part = jinja_list_of(r, v.kind == JINJA_STRING ? JINJA_LIST : v.kind, (size_t)length);
-    if (part.kind == JINJA_UNDEFINED || all.count < (size_t)count) return JINJA_VALUE_UNDEFINED;
-    for (int64_t i = 0; i < length; i++, at += by) part.list->items[i] = all.items[at];
+    if (jinja_failed(r) || all.count < (size_t)count) return JINJA_VALUE_UNDEFINED;
+    for (int64_t i = 0; i < length; i++) part.list->items[i] = all.items[at + i * by];
     if (v.kind != JINJA_STRING) return part;
     jinja_builder b = {.run = r};
     for (int64_t i = 0; i < length; i++) jinja_put_string(&b, part.list->items[i].string);
@@ -492,13 +498,9 @@ static jinja_value wrong_types(jinja_run *r, const char *sign, jinja_value a, ji
                       jinja_type_name(a), jinja_type_name(b));
 }
 
-static jinja_value too_large(jinja_run *r) {
-    return jinja_fail(r, CLLM_ERR_UNSUPPORTED, "the result is an integer of more than 64 bits");
-}
-
 static jinja_value repeat_items(jinja_run *r, jinja_value v, size_t times) {
     const size_t count = v.list->count;
-    if (count > 0 && times > SIZE_MAX / count) return too_large(r);
+    if (count > 0 && times > SIZE_MAX / count) return jinja_too_large(r);
     jinja_value all = jinja_step(r, count * times) ? jinja_list_of(r, v.kind, count * times) : JINJA_VALUE_UNDEFINED;
     for (size_t i = 0; jinja_is_list(all) && i < count * times; i++) all.list->items[i] = v.list->items[i % count];
     return all;
@@ -523,7 +525,7 @@ static jinja_value join_items(jinja_run *r, jinja_value a, jinja_value b) {
 jinja_value jinja_add(jinja_run *r, jinja_value a, jinja_value b) {
     int64_t sum;
     if (is_whole(a) && is_whole(b))
-        return __builtin_add_overflow(whole(a), whole(b), &sum) ? too_large(r) : jinja_integer(sum);
+        return __builtin_add_overflow(whole(a), whole(b), &sum) ? jinja_too_large(r) : jinja_integer(sum);
     if (jinja_is_number(a) && jinja_is_number(b)) return jinja_float(jinja_number(a) + jinja_number(b));
     if (a.kind == JINJA_STRING && b.kind == JINJA_STRING) {
         const bool safe = a.string->safe || b.string->safe;
@@ -546,8 +548,8 @@ static jinja_value power(jinja_run *r, jinja_value a, jinja_value b) {
     if (!is_whole(a) || !is_whole(b) || whole(b) < 0) return jinja_float(pow(jinja_number(a), jinja_number(b)));
     int64_t result = 1, base = whole(a);
     for (int64_t n = whole(b); n > 0; n /= 2) {
-        if (n % 2 == 1 && __builtin_mul_overflow(result, base, &result)) return too_large(r);
-        if (n > 1 && __builtin_mul_overflow(base, base, &base)) return too_large(r);
+        if (n % 2 == 1 && __builtin_mul_overflow(result, base, &result)) return jinja_too_large(r);
+        if (n > 1 && __builtin_mul_overflow(base, base, &base)) return jinja_too_large(r);
     }
     return jinja_integer(result);
 }
@@ -555,7 +557,7 @@ static jinja_value power(jinja_run *r, jinja_value a, jinja_value b) {
 /* Division as in Python: the quotient is rounded down, and the remainder has the divisor's sign. */
 static jinja_value divide_whole(jinja_run *r, int64_t a, int64_t b, bool remainder) {
     if (b == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "integer division or modulo by zero");
-    if (b == -1) return remainder ? jinja_integer(0) : a == INT64_MIN ? too_large(r) : jinja_integer(-a);
+    if (b == -1) return remainder ? jinja_integer(0) : a == INT64_MIN ? jinja_too_large(r) : jinja_integer(-a);
     const bool down = a % b != 0 && (a < 0) != (b < 0);
     return jinja_integer(remainder ? a % b + (down ? b : 0) : a / b - down);
 }
@@ -585,7 +587,7 @@ jinja_value jinja_calculate(jinja_run *r, char operator, jinja_value a, jinja_va
         return jinja_float(operator== '-' ? jinja_number(a) - jinja_number(b) : jinja_number(a) * jinja_number(b));
     const bool wraps = operator== '-' ? __builtin_sub_overflow(whole(a), whole(b), &result)
                                       : __builtin_mul_overflow(whole(a), whole(b), &result);
-    return wraps ? too_large(r) : jinja_integer(result);
+    return wraps ? jinja_too_large(r) : jinja_integer(result);
 }
 
 jinja_value jinja_negate(jinja_run *r, jinja_value v) {
@@ -593,7 +595,7 @@ jinja_value jinja_negate(jinja_run *r, jinja_value v) {
     if (!jinja_is_number(v))
         return jinja_fail(r, CLLM_ERR_ARGUMENT, "bad operand type for unary -: '%s'", jinja_type_name(v));
     if (v.kind == JINJA_FLOAT) return jinja_float(-v.number);
-    return whole(v) == INT64_MIN ? too_large(r) : jinja_integer(-whole(v));
+    return whole(v) == INT64_MIN ? jinja_too_large(r) : jinja_integer(-whole(v));
 }
 
 /* -------------------------------------------------------------------------------------- printf-like formats */
@@ -658,7 +660,9 @@ static void put_converted(jinja_builder *b, const conversion *c, jinja_value v) 
     }
     snprintf(format, sizeof format, "%%%s*.*%s%c", c->flags, is_float ? "" : "ll", c->type == 'u' ? 'd' : c->type);
     const int width = c->width < 0 ? 0 : c->width;
-    const int64_t integer = v.kind != JINJA_FLOAT ? whole(v) : fabs(v.number) < 9e18 ? (int64_t)v.number : 0;
+    const bool fits = is_float || v.kind != JINJA_FLOAT || jinja_fits(v.number);
+    const int64_t integer = v.kind != JINJA_FLOAT ? whole(v) : fits ? (int64_t)v.number : 0;
+    if (!fits) jinja_too_large(r);
     if (is_float)
         snprintf(text, sizeof text, format, width, c->precision, jinja_number(v));
     else

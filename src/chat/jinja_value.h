@@ -130,6 +130,7 @@ void *jinja_alloc(jinja_run *r, size_t count, size_t size);
 /* End the run with this error, unless it has failed already. Returns an undefined value. */
 jinja_value jinja_fail(jinja_run *r, cllm_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool jinja_failed(const jinja_run *r);
+jinja_value jinja_too_large(jinja_run *r); /* fails: the result is an integer of more than 64 bits */
 
 /* Count `n` steps of work. Returns false if that is too much: the run has failed. */
 bool jinja_step(jinja_run *r, size_t n);
@@ -185,6 +186,7 @@ bool jinja_byte_trusted(const jinja_string *s, size_t at);
 static inline bool jinja_is_list(jinja_value v) { return v.kind >= JINJA_LIST && v.kind <= JINJA_GENERATOR; }
 bool jinja_is_number(jinja_value v);                /* bool, integer or float */
 double jinja_number(jinja_value v);                 /* of one of those */
+bool jinja_fits(double number);                     /* true if it is an integer of 64 bits, once rounded to zero */
 bool jinja_spells(jinja_value v, const char *text); /* true if it is a string with this text */
 
 /* An integer argument; `otherwise` if it is ABSENT or none. */
