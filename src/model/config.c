@@ -408,6 +408,13 @@ static cllm_status check_rotated(const model_config *config, const layer_config 
                      "%u is not an even number up to the head's %u elements", n, most);
 }
 
+/* A file may set a window and have no layer that uses it. */
+static bool has_windowed_layer(const model_config *config) {
+    for (const layer_config *l = config->layers; l < config->layers + config->n_layers; l++)
+        if (layer_attends(l) && l->windowed) return true;
+    return false;
+}
+
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     if (traits->rope == ROPE_NONE || (traits->rope_layers > 0 && config->n_layers != traits->rope_layers))
@@ -428,8 +435,10 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
                          (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
     config->rope_dimension_count_windowed = config->rope_dimension_count;
     if (traits->full_rope_halved) config->rope_dimension_count /= 2;
-    status =
-        get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL, &config->rope_dimension_count_windowed, err);
+    /* Without a windowed layer nothing would check this number. */
+    if (has_windowed_layer(config))
+        status = get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL,
+                         &config->rope_dimension_count_windowed, err);
     for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++)
         if (layer_attends(&config->layers[i])) status = check_rotated(config, &config->layers[i], err);
     if (status != CLLM_OK) return status;
