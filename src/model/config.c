@@ -429,10 +429,11 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
         traits->windowed_freq_base > 0 ? traits->windowed_freq_base : config->rope_freq_base;
     status = get_f32(gguf, config, "rope.freq_base_swa", GGUF_OPTIONAL, &config->rope_freq_base_windowed, err);
     if (status != CLLM_OK) return status;
-    if (!(config->rope_freq_base > 1) || !(config->rope_freq_base_windowed > 1))
-        return bad_value(err, config, config->rope_freq_base > 1 ? "rope.freq_base_swa" : "rope.freq_base",
+    const bool full_base_fits = config->rope_freq_base > 1;
+    if (!full_base_fits || !(config->rope_freq_base_windowed > 1))
+        return bad_value(err, config, full_base_fits ? "rope.freq_base_swa" : "rope.freq_base",
                          "%g is not greater than 1",
-                         (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
+                         (double)(full_base_fits ? config->rope_freq_base_windowed : config->rope_freq_base));
     config->rope_dimension_count_windowed = config->rope_dimension_count;
     if (traits->full_rope_halved) config->rope_dimension_count /= 2;
     /* Without a windowed layer nothing would check this number. */
