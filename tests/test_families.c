@@ -722,7 +722,7 @@ static void add_scale(gguf_builder *g, unsigned layer, const char *name, float s
 }
 
 /* Writes the file with attn_k_b and attn_v_b as one tensor, attn_kv_b, and with the keys of that older form;
- * and_halves: with the two tensors, too. scale: a power of two by which attn_kv_b is divided, and
+ * and_halves: with the two tensors and factors of them, too. scale: a power of two by which attn_kv_b is divided, and
  * which becomes its factor. */
 static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves, float scale) {
     enum { HEADS = 4, PLAIN = 32, VALUE = 32, RANK = 64 };
@@ -758,6 +758,8 @@ static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves, floa
                     whole[h][PLAIN + r][c] = f16_from_f32(f32_from_f16(v[(h * VALUE + r) * RANK + c]) / scale);
             }
         if (scale != 1) add_scale(&g, layer, "attn_kv_b.scale", scale);
+        if (and_halves) add_scale(&g, layer, "attn_k_b.scale", 3);
+        if (and_halves) add_scale(&g, layer, "attn_v_b.input_scale", 3);
         snprintf(name, sizeof name, "blk.%u.attn_kv_b.weight", layer);
         builder_tensor(&g, name, (uint32_t)t->type, 2, (uint64_t[]){RANK, (uint64_t)HEADS * (PLAIN + VALUE)}, whole,
                        sizeof whole);
@@ -811,6 +813,22 @@ static const char *write_changed(const cllm_gguf *gguf, const char *name, uint64
     builder_tensor(&g, name, QUANT_F32, n_rows > 1 ? 2 : 1, shape, ones, n * sizeof *ones);
     free(ones);
     return builder_write(&g, "changed.gguf");
+}
+
+static void factors_of_tensors_without_use_are_not_read(void **state) {
+    (void)state;
+    if (reference.n_folders < 2) skip();
+    static const struct {
+        const char *model, *tensor;
+    } cases[] = {{"gemma3n", "blk.10.attn_k.scale"}, {"gemma3n", "blk.10.attn_v.input_scale"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cllm_model *usual = load_named(cases[i].model), *model = NULL;
+        cllm_error err;
+        const char *path = write_changed(cllm_model_gguf(usual), cases[i].tensor, 1, 1);
+        assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+        cllm_model_destroy(model);
+        cllm_model_destroy(usual);
+    }
 }
 
 static void a_bias_of_latent_keys_and_values_is_refused(void **state) {
@@ -1070,7 +1088,7 @@ int main(void) {
                  {"has the same bits as Q8_0", same_bits_quantized, ".gguf"},
                  {"is asked for each tensor", each_tensor_is_asked_for, ".gguf"}};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
-    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 11];
+    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 12];
     static char names[N_KINDS * MOST_FAMILIES][96];
     size_t n_tests = 0;
     read_reference();
@@ -1092,6 +1110,7 @@ int main(void) {
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(classifiers_give_scores);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(latent_keys_and_values_may_be_one_tensor);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(a_bias_of_latent_keys_and_values_is_refused);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(factors_of_tensors_without_use_are_not_read);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(lengths_fit_each_other);
     return _cmocka_run_group_tests("families", tests, n_tests, NULL, NULL);
 }

@@ -596,7 +596,7 @@ uint32_t layer_matrices_used(const model_config *c, const linear *l, layer_tenso
 
 /* A tensor that is allowed but not used. */
 static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
-    static const char *const parts[] = {"weight", "bias"};
+    static const char *const parts[] = {"weight", "bias", "scale", "input_scale"};
     const char *stem = name_in_file(b->config->traits, &b->config->layers[layer], tensor);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name_of(layer, stem, parts[i]).text);
