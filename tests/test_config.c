@@ -217,6 +217,22 @@ static void windowed_layers_may_have_heads_of_their_own(void **state) {
     assert_int_equal(config.n_embd_per_layer, 24);
 }
 
+/* Here no layer is windowed, although the file sets a window. */
+static void sizes_of_windowed_layers_are_read_if_there_are_some(void **state) {
+    (void)state;
+    config_case of = {"gemma3",
+                      2,
+                      {{"attention.sliding_window", 'u', 64, NULL},
+                       {"attention.sliding_window_pattern", 'u', 1, NULL},
+                       {"rope.dimension_count_swa", 'u', 4096, NULL}}};
+    assert_int_equal(config_of(&of).rope_dimension_count_windowed, 128);
+    of.keys[1].number = 2;
+    model_config refused;
+    cllm_error err;
+    assert_error(read_config(&of, &refused, &err), &err, CLLM_ERR_FORMAT,
+                 "gemma3.rope.dimension_count_swa: 4096 is not an even number up to the head's 128 elements");
+}
+
 static void last_layers_may_share_keys(void **state) {
     (void)state;
     config_case of = {"gemma4", 6, {GEMMA4_HEADS, {"attention.shared_kv_layers", 'u', 2, NULL}}};
@@ -584,6 +600,9 @@ static void values_that_cannot_be_are_refused(void **state) {
          CLLM_ERR_FORMAT,
          "mistral3.rope.scaling.yarn_attn_factor: -1 is negative"},
         {{"gemma3", 2, {{"rope.freq_base_swa", 'f', 1, NULL}}}, CLLM_ERR_FORMAT, "gemma3.rope.freq_base_swa: 1 is not"},
+        {{"gemma3", 2, {{"rope.freq_base", 'f', 0.5, NULL}, {"rope.freq_base_swa", 'f', 0.25, NULL}}},
+         CLLM_ERR_FORMAT,
+         "gemma3.rope.freq_base: 0.5 is not"},
         {{"deepseek2",
           2,
           {LATENT,
@@ -874,6 +893,7 @@ int main(void) {
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),
         cmocka_unit_test(layers_may_differ),
         cmocka_unit_test(windowed_layers_may_have_heads_of_their_own),
+        cmocka_unit_test(sizes_of_windowed_layers_are_read_if_there_are_some),
         cmocka_unit_test(last_layers_may_share_keys),
         cmocka_unit_test(tokens_may_have_several_vectors),
         cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),

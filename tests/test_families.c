@@ -715,9 +715,16 @@ static void embedded_positions_end_the_context(void **state) {
 
 /* ------------------------------------------------------------------------------------------- an older form */
 
+static void add_scale(gguf_builder *g, unsigned layer, const char *name, float scale) {
+    char full[64];
+    snprintf(full, sizeof full, "blk.%u.%s", layer, name);
+    builder_tensor(g, full, QUANT_F32, 1, (uint64_t[]){1}, &scale, sizeof scale);
+}
+
 /* Writes the file with attn_k_b and attn_v_b as one tensor, attn_kv_b, and with the keys of that older form;
- * and_halves: with the two tensors, too. */
-static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves) {
+ * and_halves: with the two tensors and factors of them, too. scale: a power of two by which attn_kv_b is divided, and
+ * which becomes its factor. */
+static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves, float scale) {
     enum { HEADS = 4, PLAIN = 32, VALUE = 32, RANK = 64 };
     gguf_builder g;
     builder_init(&g);
@@ -745,9 +752,14 @@ static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves) {
         assert_int_equal(t->n_bytes, sizeof(uint16_t) * HEADS * PLAIN * RANK);
         for (size_t h = 0; h < HEADS; h++)
             for (size_t c = 0; c < RANK; c++) {
-                for (size_t r = 0; r < PLAIN; r++) whole[h][r][c] = k[(h * RANK + c) * PLAIN + r];
-                for (size_t r = 0; r < VALUE; r++) whole[h][PLAIN + r][c] = v[(h * VALUE + r) * RANK + c];
+                for (size_t r = 0; r < PLAIN; r++)
+                    whole[h][r][c] = f16_from_f32(f32_from_f16(k[(h * RANK + c) * PLAIN + r]) / scale);
+                for (size_t r = 0; r < VALUE; r++)
+                    whole[h][PLAIN + r][c] = f16_from_f32(f32_from_f16(v[(h * VALUE + r) * RANK + c]) / scale);
             }
+        if (scale != 1) add_scale(&g, layer, "attn_kv_b.scale", scale);
+        if (and_halves) add_scale(&g, layer, "attn_k_b.scale", 3);
+        if (and_halves) add_scale(&g, layer, "attn_v_b.input_scale", 3);
         snprintf(name, sizeof name, "blk.%u.attn_kv_b.weight", layer);
         builder_tensor(&g, name, (uint32_t)t->type, 2, (uint64_t[]){RANK, (uint64_t)HEADS * (PLAIN + VALUE)}, whole,
                        sizeof whole);
@@ -760,9 +772,9 @@ static void latent_keys_and_values_may_be_one_tensor(void **state) {
     if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
     size_t n_bytes;
     unsigned char *want = read_file(path_of("deepseek2", ".logits.f32"), &n_bytes);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         cllm_model *usual = load_named("deepseek2");
-        const char *path = write_kv_b_whole(cllm_model_gguf(usual), i == 2);
+        const char *path = write_kv_b_whole(cllm_model_gguf(usual), i == 2, i == 3 ? 0.25f : 1);
         cllm_model_destroy(usual);
         const cllm_load_options options = {.repack = i == 1};
         cllm_model *model = NULL;
@@ -801,6 +813,35 @@ static const char *write_changed(const cllm_gguf *gguf, const char *name, uint64
     builder_tensor(&g, name, QUANT_F32, n_rows > 1 ? 2 : 1, shape, ones, n * sizeof *ones);
     free(ones);
     return builder_write(&g, "changed.gguf");
+}
+
+static void factors_of_tensors_without_use_are_not_read(void **state) {
+    (void)state;
+    if (reference.n_folders < 2) skip();
+    static const struct {
+        const char *model, *tensor;
+    } cases[] = {{"gemma3n", "blk.10.attn_k.scale"}, {"gemma3n", "blk.10.attn_v.input_scale"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cllm_model *usual = load_named(cases[i].model), *model = NULL;
+        cllm_error err;
+        const char *path = write_changed(cllm_model_gguf(usual), cases[i].tensor, 1, 1);
+        assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+        cllm_model_destroy(model);
+        cllm_model_destroy(usual);
+    }
+}
+
+static void a_bias_of_latent_keys_and_values_is_refused(void **state) {
+    (void)state;
+    if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
+    cllm_model *usual = load_named("deepseek2"), *whole = NULL, *model = NULL;
+    cllm_error err;
+    assert_ok(cllm_model_load(write_kv_b_whole(cllm_model_gguf(usual), false, 1), NULL, &whole, &err), &err);
+    const char *path = write_changed(cllm_model_gguf(whole), "blk.1.attn_kv_b.bias", 256, 1);
+    assert_error(cllm_model_load(path, NULL, &model, &err), &err, CLLM_ERR_UNSUPPORTED,
+                 "blk.1.attn_kv_b.bias: a bias of compressed keys and values is not supported");
+    cllm_model_destroy(whole);
+    cllm_model_destroy(usual);
 }
 
 /* Each tensor has the shape that the keys ask for, but the tensors do not fit each other. */
@@ -1047,7 +1088,7 @@ int main(void) {
                  {"has the same bits as Q8_0", same_bits_quantized, ".gguf"},
                  {"is asked for each tensor", each_tensor_is_asked_for, ".gguf"}};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
-    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 10];
+    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 12];
     static char names[N_KINDS * MOST_FAMILIES][96];
     size_t n_tests = 0;
     read_reference();
@@ -1068,6 +1109,8 @@ int main(void) {
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(encoders_only_embed);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(classifiers_give_scores);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(latent_keys_and_values_may_be_one_tensor);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(a_bias_of_latent_keys_and_values_is_refused);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(factors_of_tensors_without_use_are_not_read);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(lengths_fit_each_other);
     return _cmocka_run_group_tests("families", tests, n_tests, NULL, NULL);
 }

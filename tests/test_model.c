@@ -305,6 +305,35 @@ static void the_ramp_of_gpt_oss_is_not_rounded(void **state) {
     assert_true(table.magnitude == 1.25f);
 }
 
+/* A pair that turns more than 32 times over the 4096 positions keeps its frequency. With a base of 1000000 these are
+ * pairs 0 to 3, with one of 100 pairs 0 to 10. */
+static void windowed_layers_have_a_ramp_of_their_own(void **state) {
+    (void)state;
+    double frequencies[16];
+    rope_table table = {.frequencies = frequencies};
+    const model_config c = {.traits = family_find("exaone4"),
+                            .rope_dimension_count = 32,
+                            .rope_dimension_count_windowed = 32,
+                            .rope_freq_base = 1000000,
+                            .rope_freq_base_windowed = 100,
+                            .rope_scaling = ROPE_SCALING_YARN,
+                            .yarn_beta_fast = 32,
+                            .yarn_beta_slow = 1,
+                            .yarn_kept = 1,
+                            .rope_scaling_factor = 4,
+                            .rope_attention_factor = 1,
+                            .rope_original_context = 4096};
+    static const int last_kept[] = {3, 10};
+    for (int windowed = 0; windowed < 2; windowed++) {
+        const double base = windowed ? 100 : 1000000;
+        rope_prepare(&c, windowed, NULL, &table);
+        for (int j = 0; j <= last_kept[windowed] + 1; j++) {
+            const bool kept = fabs(frequencies[j] / pow(base, -j / 16.0) - 1) < 1e-12;
+            if (kept != (j <= last_kept[windowed])) fail_msg("pair %d of base %g: %.9g", j, base, frequencies[j]);
+        }
+    }
+}
+
 /* Frequencies by the formulas of the papers, for a head of 8 with base 10000. */
 static void rope_frequencies_follow_their_formulas(void **state) {
     (void)state;
@@ -354,6 +383,7 @@ int main(void) {
         cmocka_unit_test(another_architecture_is_refused_by_name),
         cmocka_unit_test(a_type_without_a_kernel_is_refused),
         cmocka_unit_test(rope_frequencies_follow_their_formulas),
+        cmocka_unit_test(windowed_layers_have_a_ramp_of_their_own),
         cmocka_unit_test(the_ramp_of_gpt_oss_is_not_rounded),
         cmocka_unit_test(groups_of_experts_are_ranked_as_deepseek_does),
     };

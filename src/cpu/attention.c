@@ -244,13 +244,14 @@ static void transposed_item(void *argument, size_t head, uint32_t thread) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
     const matrix w = matrix_of(&weights_of(f)->attn_k_b_rows, (uint32_t)head);
+    const float scale = weights_of(f)->attn_kv_b.scale ? *weights_of(f)->attn_kv_b.scale : 1;
     float *row = thread_scratch(f, thread);
     for (size_t b = 0; b < f->all.count; b++)
         memset(f->buffers.rotated + (b * l->n_heads + head) * l->key_length, 0, c->kv_rank * sizeof *row);
     for (size_t r = 0; r < w.n_rows; r++) {
         f->model.kernels->dequantize[w.type]((const unsigned char *)w.data + r * w.row_bytes, row, c->kv_rank);
         for (size_t b = 0; b < f->all.count; b++) {
-            const float factor = f->buffers.latent_queries.floats[(head * f->all.count + b) * w.n_rows + r];
+            const float factor = scale * f->buffers.latent_queries.floats[(head * f->all.count + b) * w.n_rows + r];
             float *out = f->buffers.rotated + (b * l->n_heads + head) * l->key_length;
             for (size_t i = 0; i < c->kv_rank; i++) out[i] += factor * row[i];
         }

@@ -188,6 +188,12 @@ typedef enum scratch {
     N_SCRATCH
 } scratch;
 
+/* Floats of a row's angles, for windowed layers or the others. Not 0, because buffers are not empty. */
+static uint32_t angles_length(const model_config *c, bool windowed) {
+    const uint32_t n = windowed ? c->rope_dimension_count_windowed : c->rope_dimension_count;
+    return n > 0 ? n : 2;
+}
+
 /* Bytes of each scratch buffer; UINT64_MAX on overflow. */
 static void scratch_bytes(const model_config *c, const gpu_settings *s, uint64_t bytes[N_SCRATCH]) {
     const uint64_t row = sizeof(float) * (uint64_t)s->size.n_batch;
@@ -198,8 +204,8 @@ static void scratch_bytes(const model_config *c, const gpu_settings *s, uint64_t
     bytes[GATED] = row * padded(c->n_ff);
     bytes[LOGITS] = sizeof(float) * (uint64_t)s->n_logits * c->n_vocab;
     bytes[PARTS] = sizeof(float) * batch_columns(&s->size) * c->n_heads * (c->value_length + 2);
-    bytes[ANGLES] = row * (c->rope_dimension_count > 0 ? c->rope_dimension_count : 2);
-    bytes[ANGLES_WINDOWED] = c->window > 0 ? bytes[ANGLES] : sizeof(float);
+    bytes[ANGLES] = row * angles_length(c, false);
+    bytes[ANGLES_WINDOWED] = c->window > 0 ? row * angles_length(c, true) : sizeof(float);
     if (!checked_mul(batch_most_numbers(c, &s->size), sizeof(int32_t), &bytes[NUMBERS])) bytes[NUMBERS] = UINT64_MAX;
     bytes[NEXT] = sizeof(int32_t) * (uint64_t)s->size.n_batch;
     bytes[PAGE] = page_bytes(c, s->kv_type, longest);
@@ -213,7 +219,8 @@ static void need(gpu_needs *needs, uint64_t *sum, uint64_t bytes) {
 /* Bytes of `staging`: a batch's angles, or x if its rows are padded. */
 static uint64_t staging_bytes(const model_config *c, uint32_t n_batch) {
     const uint32_t row = padded(c->n_embd) != c->n_embd ? padded(c->n_embd) : 0; /* 0: x is written as it is */
-    const uint32_t angles = c->rope_dimension_count > 0 ? c->rope_dimension_count : 1;
+    const uint32_t full = angles_length(c, false), windowed = angles_length(c, true);
+    const uint32_t angles = full > windowed ? full : windowed;
     return sizeof(float) * (uint64_t)n_batch * (angles > row ? angles : row);
 }
 

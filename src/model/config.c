@@ -408,6 +408,13 @@ static cllm_status check_rotated(const model_config *config, const layer_config 
                      "%u is not an even number up to the head's %u elements", n, most);
 }
 
+/* A file may set a window and have no layer that uses it. */
+static bool has_windowed_layer(const model_config *config) {
+    for (const layer_config *l = config->layers; l < config->layers + config->n_layers; l++)
+        if (layer_attends(l) && l->windowed) return true;
+    return false;
+}
+
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     if (traits->rope == ROPE_NONE || (traits->rope_layers > 0 && config->n_layers != traits->rope_layers))
@@ -422,14 +429,17 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
         traits->windowed_freq_base > 0 ? traits->windowed_freq_base : config->rope_freq_base;
     status = get_f32(gguf, config, "rope.freq_base_swa", GGUF_OPTIONAL, &config->rope_freq_base_windowed, err);
     if (status != CLLM_OK) return status;
-    if (!(config->rope_freq_base > 1) || !(config->rope_freq_base_windowed > 1))
-        return bad_value(err, config, config->rope_freq_base > 1 ? "rope.freq_base_swa" : "rope.freq_base",
+    const bool full_base_fits = config->rope_freq_base > 1;
+    if (!full_base_fits || !(config->rope_freq_base_windowed > 1))
+        return bad_value(err, config, full_base_fits ? "rope.freq_base_swa" : "rope.freq_base",
                          "%g is not greater than 1",
-                         (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
+                         (double)(full_base_fits ? config->rope_freq_base_windowed : config->rope_freq_base));
     config->rope_dimension_count_windowed = config->rope_dimension_count;
     if (traits->full_rope_halved) config->rope_dimension_count /= 2;
-    status =
-        get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL, &config->rope_dimension_count_windowed, err);
+    /* Without a windowed layer nothing would check this number. */
+    if (has_windowed_layer(config))
+        status = get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL,
+                         &config->rope_dimension_count_windowed, err);
     for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++)
         if (layer_attends(&config->layers[i])) status = check_rotated(config, &config->layers[i], err);
     if (status != CLLM_OK) return status;

@@ -9,16 +9,16 @@
  * mixed. */
 
 /* The (fractional) index of the pair, of n rotated elements, that turns `rotations` times over the original context. */
-static double pair_of_rotations(const model_config *c, uint32_t n, double rotations) {
+static double pair_of_rotations(const model_config *c, double base, uint32_t n, double rotations) {
     const double two_pi = 6.283185307179586476925;
-    return n * log(c->rope_original_context / (rotations * two_pi)) / (2 * log((double)c->rope_freq_base));
+    return n * log(c->rope_original_context / (rotations * two_pi)) / (2 * log(base));
 }
 
 /* How much of pair j's own frequency is kept: c->yarn_kept up to pair `low`, 0 from pair `high` on. */
-static double yarn_kept(const model_config *c, uint32_t n, uint32_t j) {
+static double yarn_kept(const model_config *c, double base, uint32_t n, uint32_t j) {
     const double last = n - 1;
-    double low = pair_of_rotations(c, n, (double)c->yarn_beta_fast),
-           high = pair_of_rotations(c, n, (double)c->yarn_beta_slow);
+    double low = pair_of_rotations(c, base, n, (double)c->yarn_beta_fast),
+           high = pair_of_rotations(c, base, n, (double)c->yarn_beta_slow);
     if (!c->traits->yarn_unrounded) {
         low = floor(low);
         high = ceil(high);
@@ -52,7 +52,7 @@ void rope_prepare(const model_config *config, bool windowed, const float *factor
     for (uint32_t j = 0; j < table->n_pairs; j++) {
         double frequency = pow(base, -2.0 * j / n);
         if (factors && !unscaled) frequency /= (double)factors[j];
-        double kept = config->rope_scaling == ROPE_SCALING_YARN ? yarn_kept(config, n, j) : 0;
+        double kept = config->rope_scaling == ROPE_SCALING_YARN ? yarn_kept(config, base, n, j) : 0;
         table->frequencies[j] = frequency * (stretched * (1 - kept) + kept);
     }
 }

@@ -507,20 +507,29 @@ static linear take_rows(linear *rest, uint64_t n_rows) {
     return out;
 }
 
-/* attn_kv_b has, for each head, the rows of keys and then those of values. */
-static void split_latent(binder *b, const layer_config *l, layer_weights *w) {
+/* attn_kv_b has, for each head, the rows of keys and then those of values. Its factor is one for all heads. */
+static void split_latent(binder *b, uint32_t layer, layer_weights *w) {
     const model_config *c = b->config;
+    const layer_config *l = &c->layers[layer];
     const matrix *whole = &w->attn_kv_b.w;
     const uint64_t n_keys = extent(c, l, DIM_KEY_PLAIN), n_values = c->latent_value_length;
+    if (w->attn_kv_b.bias) {
+        const tensor_name bias = name_of(layer, "attn_kv_b", "bias");
+        b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, bias.text, CLLM_NO_OFFSET,
+                                 "%s: a bias of compressed keys and values is not supported", bias.text);
+        return;
+    }
     const void **keys = arena_alloc(b->arena, l->n_heads, sizeof *keys);
     const void **values = arena_alloc(b->arena, l->n_heads, sizeof *values);
-    if (!keys || !values) {
+    float *scales = arena_alloc(b->arena, l->n_heads, sizeof *scales);
+    if (!keys || !values || !scales) {
         b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the tables of %" PRIu32 " heads", l->n_heads);
         return;
     }
     for (uint32_t i = 0; i < l->n_heads; i++) {
         keys[i] = (const unsigned char *)whole->data + i * (n_keys + n_values) * whole->row_bytes;
         values[i] = (const unsigned char *)keys[i] + n_keys * whole->row_bytes;
+        scales[i] = w->attn_kv_b.scale ? *w->attn_kv_b.scale : 1;
     }
     w->attn_k_b_rows = w->attn_v_b.w = *whole;
     w->attn_k_b_rows.count = w->attn_v_b.w.count = l->n_heads;
@@ -528,6 +537,7 @@ static void split_latent(binder *b, const layer_config *l, layer_weights *w) {
     w->attn_v_b.w.n_rows = (uint32_t)n_values;
     w->attn_k_b_rows.apart = keys;
     w->attn_v_b.w.apart = values;
+    w->attn_v_b.scale = scales;
     b->bytes_per_token += l->n_heads * n_keys * whole->row_bytes;
 }
 
@@ -568,7 +578,7 @@ static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
             w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, l, DIM_VALUES), true);
         }
     }
-    if (w->attn_kv_b.w.data) split_latent(b, l, w);
+    if (w->attn_kv_b.w.data) split_latent(b, layer, w);
     if (w->ffn_gate_up_exps.w.data) {
         w->ffn_gate_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, 0, c->n_ff_expert);
         w->ffn_up_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, c->n_ff_expert, c->n_ff_expert);
@@ -586,7 +596,7 @@ uint32_t layer_matrices_used(const model_config *c, const linear *l, layer_tenso
 
 /* A tensor that is allowed but not used. */
 static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
-    static const char *const parts[] = {"weight", "bias"};
+    static const char *const parts[] = {"weight", "bias", "scale", "input_scale"};
     const char *stem = name_in_file(b->config->traits, &b->config->layers[layer], tensor);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name_of(layer, stem, parts[i]).text);
