@@ -718,7 +718,10 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
 }
 
 #define BY_HUB       "give hf:OWNER/NAME[:QUANT] as the model"
-#define BY_CHAT      "conversations are held by 'mini-cllm chat'"
+#define BY_CHAT      "'mini-cllm chat MODEL' holds a conversation, without this option"
+#define BY_QUESTION  "'mini-cllm chat MODEL QUESTION' answers one question and ends, without this option"
+#define BY_TEXT      "without 'chat' nothing is a conversation: leave it out"
+#define BY_SYSTEM    "it is --system of 'mini-cllm chat'"
 #define BY_TYPE      "it is --kv-type, for keys and values"
 #define BY_REASONING "it is --reasoning show, hide or off, of 'mini-cllm chat'"
 #define BY_END       "a text ends where the model ends it, after --n-tokens, or where --regex or --grammar ends it"
@@ -734,15 +737,21 @@ static const struct {
     {"-i", BY_CHAT},
     {"-ins", BY_CHAT},
     {"-cnv", BY_CHAT},
-    {"-no-cnv", "without 'chat' nothing is a conversation: leave it out"},
-    {"-st", "'mini-cllm chat MODEL QUESTION' answers one question and ends"},
+    {"--conversation", BY_CHAT},
+    {"-no-cnv", BY_TEXT},
+    {"--no-conversation", BY_TEXT},
+    {"-st", BY_QUESTION},
+    {"--single-turn", BY_QUESTION},
     {"-mli", "in 'mini-cllm chat' three double quotes begin and end a text of several lines"},
-    {"-sys", "it is --system of 'mini-cllm chat'"},
+    {"-sys", BY_SYSTEM},
+    {"--system-prompt", BY_SYSTEM},
+    {"-sysf", "it is --system of 'mini-cllm chat', with the file's text"},
     {"-bf", "'mini-cllm MODEL --file FILE' reads any bytes"},
     {"-r", BY_END},
     {"--reverse-prompt", BY_END},
+    {"--stop", BY_END},
     {"-jf", "it is --json-schema FILE"},
-    {"--format", "a model writes JSON with --json-schema; the schema {} stands for any"},
+    {"--format", "a model writes JSON with --json-schema; the schema {\"type\":\"object\"} stands for any object"},
     {"-md", "it is --draft-model"},
     {"-ctk", BY_TYPE},
     {"-ctv", BY_TYPE},
@@ -984,8 +993,9 @@ static int parse_own_words(const command *c, int argc, char **argv, options *o) 
     if (!o->arguments || !o->overrides || !o->loras || !o->steps || !o->bias || !o->breakers)
         return fail("out of memory");
     o->sampling.logit_bias = o->bias;
-    for (int i = 0; i < N_ROWS; i++)
-        if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
+    for (int own = 0; own < 2; own++) /* the command's own defaults come last: its options share fields with others' */
+        for (int i = 0; i < N_ROWS; i++)
+            if (rows[i].initial && (own == 0 || rows[i].commands & c->bit)) set_value(&rows[i], rows[i].initial, o);
     o->gpu_layers = AS_MANY_AS_FIT;
 
     int failed = parse_words(c, argc, argv, o);

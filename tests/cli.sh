@@ -126,9 +126,11 @@ done <<'END'
 2|--seed: '-2' is not|m.gguf --seed=-2
 2|--seed: '18446744073709551615' is not a whole number from 0 to 18446744073709551614, or -1|m.gguf --seed 18446744073709551615
 2|unknown option '-hf': give hf:OWNER/NAME|m.gguf Once -n 9 -hf a/b
-2|unknown option '-cnv': conversations are held by|m.gguf -q -cnv
-2|unknown option '-i': conversations are held by|m.gguf -qi
-2|unknown option '-ins': conversations are held by|chat m.gguf -ins
+2|unknown option '-cnv': 'mini-cllm chat MODEL' holds a conversation|m.gguf -q -cnv
+2|unknown option '-i': 'mini-cllm chat MODEL' holds a conversation|m.gguf -qi
+2|unknown option '-ins': 'mini-cllm chat MODEL' holds a conversation|chat m.gguf -ins
+2|unknown option '--single-turn': 'mini-cllm chat MODEL QUESTION' answers one question|chat m.gguf --single-turn
+2|unknown option '-sysf': it is --system of 'mini-cllm chat'|chat m.gguf -sysf f
 2|unknown option '-st': 'mini-cllm chat MODEL QUESTION' answers one question and ends|m.gguf -st
 2|unknown option '-to': it is --timeout of 'mini-cllm serve'|m.gguf -to 5
 2|unknown option '-bf': 'mini-cllm MODEL --file FILE' reads any bytes|m.gguf -bf a
@@ -144,7 +146,7 @@ done <<'END'
 2|unknown option '--chat-template-file': it is --chat-template of 'mini-cllm chat'|m.gguf --chat-template-file a
 2|unknown option '--chat-template-file': it is --chat-template|chat m.gguf --chat-template-file a
 2|unknown option '--ubatch-size': it is --batch|eval m.gguf --ubatch-size 5
-2|unknown option '--format': a model writes JSON with --json-schema; the schema {} stands for any|chat m.gguf --format json
+2|unknown option '--format': a model writes JSON with --json-schema; the schema {"type":"object"} stands for any object|chat m.gguf --format json
 2|unknown option '--rope-freq-scale': it is --rope-scale, with 1 / its value|m.gguf --rope-freq-scale 0.5
 2|unknown option '--log-disable': it is --quiet|m.gguf --log-disable
 2|unknown option '--log-disable'; see 'mini-cllm inspect --help'|inspect m.gguf --log-disable
@@ -788,6 +790,8 @@ demo_model() {
     check 'the demo model comes to an end by itself' eval 'exits 0 && silent && utf8'
     run "$demo" -n 200 --seed 1 --ignore-eos
     check '--ignore-eos goes on' eval 'exits 0 && says "generated 200 tokens" && ! prints "</s>"'
+    run "$demo" --seed 1 --ignore-eos
+    check 'without -n there are 256 tokens' eval 'exits 0 && says "generated 256 tokens"'
     run eval "$demo" --tokens 1,2,3 --logits "$temporary/logits" --batch 1 -q
     run eval "$demo" --tokens 1,2,3 --logits "$temporary/logits2" --threads 1 -q
     check 'the demo model: the same bits' cmp "$temporary/logits" "$temporary/logits2"
