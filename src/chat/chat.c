@@ -44,8 +44,11 @@ static cllm_status find_template(cllm_chat *chat, const cllm_chat_options *o, cl
                             family_template_names());
     chat->source = (cllm_string){family->source, strlen(family->source)};
     if (!o->name)
-        snprintf(chat->note, sizeof chat->note,
-                 "the file has no chat template; %s's is used, which fits its special tokens", family->family);
+        snprintf(
+            chat->note, sizeof chat->note,
+            "the file has no chat template; %s's is used, which fits its special tokens; a base model does not answer, "
+            "it continues texts",
+            family->family);
     return CLLM_OK;
 }
 
