@@ -44,7 +44,7 @@ static uint64_t find_number(const cllm_model *model, const char *key) {
  * 2024: "blk.3.ffn_up.5.weight". */
 static bool is_of_experts(const char *name) {
     unsigned expert;
-    return strstr(name, "_exps.") || sscanf(name, "blk.%*u.ffn_%*[a-z].%u", &expert) == 1;
+    return strstr(name, "_exps.weight") || sscanf(name, "blk.%*u.ffn_%*[a-z].%u", &expert) == 1;
 }
 
 /* Multiply-accumulates of the layers for a token, which uses only some of the experts. Two matrices are left out: rows

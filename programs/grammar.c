@@ -50,8 +50,7 @@ int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use 
         form = &forms[i];
     }
     if (!form) return EXIT_SUCCESS;
-    if (form->kind == CLLM_GRAMMAR_GBNF && form->is_file && strpbrk(form->value, " =") &&
-        access(form->value, F_OK) != 0)
+    if (form->kind == CLLM_GRAMMAR_GBNF && form->is_file && strchr(form->value, '=') && access(form->value, F_OK) != 0)
         return usage_error("--grammar: '%s' is neither a file nor a grammar: a rule has the form NAME ::= ...",
                            form->value);
     if (form->is_file && read_input(form->value, &file) != EXIT_SUCCESS) return EXIT_USAGE;

@@ -442,6 +442,11 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"[]", "[1]", "[1,'a']"},
          {"['a']", "[1,2]"}},
+        {"{'$schema': 'https://json-schema.org/draft/2019-09/schema', 'type': 'array', 'prefixItems': [{}], "
+         "'unevaluatedItems': false}",
+         false,
+         {"[]"},
+         {"[1]"}},
         {"{'const': {'a': [1, {'b': null}]}}",
          false,
          {"{'a':[1,{'b':null}]}", "{ 'a': [1.0, {'b': null}] }"},

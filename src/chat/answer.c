@@ -224,7 +224,6 @@ static bool skip_opening(cllm_answer *a, bool *again) {
         a->bare_tried = true;
         const char first = a->held.bytes[at];
         if (first == (o->form == CALLS_PYTHON ? '[' : '{') || (first == '[' && o->form == CALLS_JSON)) {
-            a->at = at;
             try_call(a, at, o->open.count, false);
             *again = true;
             return false;

@@ -429,8 +429,8 @@ cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_e
     automaton_trim(g->automaton);
     const uint32_t at = matcher->held.state;
     const uint32_t *known = mask_of(g, at);
-    if (!known) return error_set(err, CLLM_ERR_MEMORY, "no memory for a mask");
     const cllm_status status = automaton_error(g->automaton, err);
+    if (!known) return error_set(err, CLLM_ERR_MEMORY, "no memory for a mask");
     if (status != CLLM_OK) {
         automaton_drop_masks(g->automaton); /* some are incomplete */
         return status;

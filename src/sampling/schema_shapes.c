@@ -503,7 +503,8 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_ITEMS: return add_items(c, s, schema);
     case KEY_UNEVALUATED_ITEMS:
         if (!check_unevaluated(c, schema, key, v, evaluates_all_items(schema))) return false;
-        return json_find(schema, "items") || json_find(schema, "prefixItems") || schema_is_true(v)
+        return json_find(schema, "items") || (c->draft >= DRAFT_2020 && json_find(schema, "prefixItems")) ||
+                       schema_is_true(v)
                    ? true
                    : add_items(c, s, schema);
     case KEY_CONTAINS: {
