@@ -268,6 +268,7 @@ int main(int argc, char **argv) {
         m.config.activation = m.config.traits->activation;
         m.config.attention_softcap = m.config.logit_softcap = m.traits == &normed_behind ? 2 : 0;
         m.config.rope_dimension_count = m.config.key_length - 2;
+        m.config.rope_dimension_count_windowed = m.config.rope_dimension_count;
         m.config.rope_freq_base = 10000;
         m.config.rope_freq_base_windowed = 1000;
         m.config.window = m.traits == &normed_behind ? 270 : 0; /* all layers have the window */
