@@ -93,12 +93,7 @@ static int read_texts(const run *r, token_texts *texts) {
         const size_t kept = o->truncate && most > 0 ? cut_tokens(tokenizer, tokens, count, most) : count;
         if (kept < count)
             note(o, "line %zu has %zu tokens, of which the first %zu count", texts->count + 1, count, kept);
-        if (most > 0 && kept > most)
-            status = fail("line %zu has %zu tokens, the model has %zu positions: shorten the text or split it; "
-                          "--truncate cuts it",
-                          texts->count + 1, kept, most);
-        else
-            status = token_texts_add(texts, tokens, kept);
+        status = token_texts_add(texts, tokens, kept);
         cllm_free(tokens);
     }
     free(in.data);
@@ -127,7 +122,9 @@ int embed(const options *o) {
     if (status == EXIT_SUCCESS) status = o->tokens ? read_tokens(o, &texts) : read_texts(&r, &texts);
     if (status == EXIT_SUCCESS && o->cosine && texts.count != 2)
         status = fail("--cosine needs two lines of text, but there are %zu", texts.count);
-    if (status == EXIT_SUCCESS) status = embed_all(&r, &texts, o->tokens ? "--tokens: text" : "line", print_rows, &p);
+    if (status == EXIT_SUCCESS)
+        status = embed_all(&r, &texts, o->tokens ? "--tokens: text" : "line", o->tokens ? "" : "; --truncate cuts it",
+                           print_rows, &p);
     if (status == EXIT_SUCCESS && o->json) puts(texts.count > 0 ? "]" : "[]");
     if (status == EXIT_SUCCESS) status = flush_output();
     free(p.first);

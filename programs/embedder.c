@@ -59,24 +59,25 @@ typedef struct embedder {
     void *user;
 } embedder;
 
-static int check_lengths(const run *r, const token_texts *texts, const char *what, size_t *longest) {
+static int check_lengths(const run *r, const token_texts *texts, const char *what, const char *remedy,
+                         size_t *longest) {
     const uint32_t most = cllm_model_get_info(r->model)->n_ctx_train;
     *longest = 1;
     for (size_t i = 0; i < texts->count; i++) {
         const size_t length = length_of(texts, i);
         if (length == 0) return fail("%s %zu has no tokens", what, i + 1);
         if (most > 0 && length > most)
-            return fail("%s %zu has %zu tokens, the model has %" PRIu32 " positions: shorten the text or split it",
-                        what, i + 1, length, most);
+            return fail("%s %zu has %zu tokens, the model has %" PRIu32 " positions: shorten the text or split it%s",
+                        what, i + 1, length, most, remedy);
         if (length > *longest) *longest = length;
     }
     return id_list_check(&texts->ids, cllm_model_get_info(r->model)->n_vocab);
 }
 
-static int start(embedder *e, const char *what) {
+static int start(embedder *e, const char *what, const char *remedy) {
     run *r = e->run;
     size_t longest;
-    int status = check_lengths(r, e->texts, what, &longest);
+    int status = check_lengths(r, e->texts, what, remedy, &longest);
     if (status != EXIT_SUCCESS) return status;
     const bool keeps = !cllm_model_get_info(r->model)->is_encoder;
     const size_t most = keeps ? MOST_AT_ONCE : MOST_ENCODED;
@@ -125,11 +126,11 @@ static int hand_over(embedder *e, const char *what, size_t first, size_t n) {
 /* The progress bar covers all texts, but the engine knows only those of one call. */
 static bool on_call(void *user, uint64_t done, uint64_t total) { return interrupt_progress(user, done, total); }
 
-int embed_all(run *r, const token_texts *texts, const char *what, take_rows take, void *user) {
+int embed_all(run *r, const token_texts *texts, const char *what, const char *remedy, take_rows take, void *user) {
     const double patience = 0.5; /* seconds before the bar appears */
     embedder e = {.run = r, .texts = texts, .take = take, .user = user};
     if (texts->count == 0) return EXIT_SUCCESS;
-    int status = start(&e, what);
+    int status = start(&e, what, remedy);
     if (status == EXIT_SUCCESS) cllm_engine_set_progress(r->engine, on_call, NULL);
     const double begun = now();
     for (size_t first = 0, n; status == EXIT_SUCCESS && first < texts->count; first += n) {

@@ -20,14 +20,13 @@ void show_metrics(exchange *x) {
     failure f;
     text_buffer text = {0};
     const char *name = exchange_argument(x, "model");
-    served_model *m = name && *name ? model_find(name, &f) : NULL;
-    if (name && *name && !m) return answer_failure(x, &f);
-    bool found = m && model_hold(m);
-    for (size_t i = 0; !m && !found && i < models_count(); i++) {
-        found = model_hold(model_at(i));
-        if (found) m = model_at(i);
-    }
-    if (found) {
+    const bool is_named = name && *name;
+    served_model *m = is_named ? model_find(name, &f) : NULL;
+    if (is_named && !m) return answer_failure(x, &f);
+    if (m && !model_hold(m)) m = NULL;
+    for (size_t i = 0; !is_named && !m && i < models_count(); i++)
+        if (model_hold(model_at(i))) m = model_at(i);
+    if (m) {
         metrics_print(m, &text);
         model_let_go(m);
     }
