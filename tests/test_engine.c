@@ -1,5 +1,6 @@
 /* Tests engines and sequences: which calls are refused and then change nothing, embeddings, what the prefix cache
  * keeps, and how much memory is taken. That rows have the same bits in any company is tested in test_company.c. */
+#include "support/allocations.h"
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"
@@ -10,14 +11,6 @@
 #include <stdlib.h>
 
 /* -------------------------------------------------------------------------------------------- counting allocations */
-
-/* The test is linked with --wrap if the linker has it. */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t count, size_t n);
-void *__real_realloc(void *old, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t count, size_t n);
-void *__wrap_realloc(void *old, size_t n);
 
 static size_t n_allocations;
 

@@ -1,5 +1,6 @@
 /* Tests what happens when memory runs out: each allocation in turn fails, while JSON is read, grammars are compiled and
  * texts are matched. Each time the result is the usual one, or the error MEMORY. */
+#include "support/allocations.h"
 #include "support/check.h"
 #include "support/vocabulary.h"
 
@@ -12,14 +13,6 @@
 static cllm_string text_of(const char *words) { return (cllm_string){words, strlen(words)}; }
 
 /* --------------------------------------------------------------------------------------------- refusing allocations */
-
-/* The test is linked with --wrap if the linker has it. */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t count, size_t n);
-void *__real_realloc(void *old, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t count, size_t n);
-void *__wrap_realloc(void *old, size_t n);
 
 static size_t n_asked, first_refused = SIZE_MAX, last_refused; /* allocations are counted from 1 */
 
