@@ -637,7 +637,7 @@ static void put_padded(jinja_builder *b, const conversion *c, const jinja_string
 
 static void put_converted(jinja_builder *b, const conversion *c, jinja_value v) {
     jinja_run *r = b->run;
-    char format[32], text[1200];
+    char format[32], text[1400]; /* a sign, 309 digits, a point and 1,000 decimals at most */
     if (c->type == 's' || c->type == 'r') {
         jinja_builder inner = {.run = r};
         if (c->type == 'r')
@@ -660,13 +660,15 @@ static void put_converted(jinja_builder *b, const conversion *c, jinja_value v) 
     }
     snprintf(format, sizeof format, "%%%s*.*%s%c", c->flags, is_float ? "" : "ll", c->type == 'u' ? 'd' : c->type);
     const int width = c->width < 0 ? 0 : c->width;
-    const bool fits = is_float || v.kind != JINJA_FLOAT || jinja_fits(v.number);
-    const int64_t integer = v.kind != JINJA_FLOAT ? whole(v) : fits ? (int64_t)v.number : 0;
-    if (!fits) jinja_too_large(r);
-    if (is_float)
+    if (is_float) {
         snprintf(text, sizeof text, format, width, c->precision, jinja_number(v));
-    else
+    } else if (v.kind != JINJA_FLOAT || jinja_fits(v.number)) {
+        const int64_t integer = v.kind == JINJA_FLOAT ? (int64_t)v.number : whole(v);
         snprintf(text, sizeof text, format, width, c->precision, (long long)integer);
+    } else {
+        jinja_too_large(r);
+        return;
+    }
     jinja_put_text(b, text);
 }
 
