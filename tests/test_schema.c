@@ -689,6 +689,19 @@ static void large_schemas_come_to_an_end(void **state) {
     static const char one[] = "{\"property number 8765\": \"two of 8765\", \"property number 1\": 1}";
     assert_true(accepts(grammar, one, strlen(one)));
     cllm_grammar_destroy(grammar);
+    /* patterns, each of which could be enforced alone */
+    text.length = 0;
+    put_text(&text, "{\"properties\": {");
+    for (int i = 0; i < 100; i++) {
+        char line[200];
+        snprintf(line, sizeof line,
+                 "%s\"p%d\": {\"maxLength\": 1, \"pattern\": \"^(?:[acegikmoqsuwy02468ACEGIKMOQ]a|b){%d}$\"}",
+                 i > 0 ? ", " : "", i, 2000 + i);
+        put_text(&text, line);
+    }
+    put_text(&text, "}}");
+    assert_int_equal(compile(&j, (cllm_string){text.text, text.length}, false, &grammar, &err), CLLM_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "too many states together"));
     /* what can be combined in too many ways, counts too far, or calls itself */
     static const struct {
         const char *schema;

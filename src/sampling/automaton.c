@@ -456,7 +456,7 @@ uint32_t automaton_classes(const automaton *a, const uint32_t **begins) {
     return a->n_classes;
 }
 
-uint32_t automaton_n_places(const automaton *a) { return a->n_places; }
+uint32_t automaton_n_followed(const automaton *a) { return a->n_steps; }
 
 uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class) {
     const uint32_t known = a->states[from].next[class], symbol = a->class_begins[class];

@@ -55,8 +55,8 @@ uint32_t automaton_step_token(automaton *a, uint32_t from, int32_t token);
 uint32_t automaton_classes(const automaton *a, const uint32_t **begins);
 uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
 
-/* The number of places in all states. */
-uint32_t automaton_n_places(const automaton *a);
+/* How many places the last step followed: a measure of its work. */
+uint32_t automaton_n_followed(const automaton *a);
 
 /* True if exactly one byte can follow, no special token can, and the text cannot end. */
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte);

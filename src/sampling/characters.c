@@ -16,6 +16,10 @@ static cllm_status too_large(cllm_error *err) {
     return error_set(err, CLLM_ERR_UNSUPPORTED, "this has too many states");
 }
 
+static cllm_status no_moves_left(cllm_error *err) {
+    return error_set(err, CLLM_ERR_UNSUPPORTED, "the strings and numbers of this schema have too many states together");
+}
+
 /* ------------------------------------------------------------------------------------------------------- making */
 
 /* A table of rows that grows while states are found. */
@@ -38,6 +42,12 @@ static bool is_too_large(uint32_t n_states, uint32_t n_classes) {
     return (uint64_t)n_states * n_classes > CHARACTERS_MOST_MOVES;
 }
 
+bool characters_spend(char_maker *m, uint64_t n_moves) {
+    const bool enough = n_moves <= m->n_moves_left;
+    m->n_moves_left = enough ? m->n_moves_left - (uint32_t)n_moves : 0;
+    return enough;
+}
+
 /* Copy the classes and rows. false: no memory. */
 static bool finish(const uint32_t *begins, const rows *r, uint32_t n_states, arena *a, char_automaton *out) {
     *out = (char_automaton){.n_states = n_states,
@@ -51,9 +61,7 @@ static bool finish(const uint32_t *begins, const rows *r, uint32_t n_states, are
     return true;
 }
 
-enum { MOST_PLACES = 1 << 18 }; /* of all states of a pattern together; states with many places cost many steps */
-
-cllm_status characters_from_network(const network *n, arena *a, char_automaton *out, cllm_error *err) {
+cllm_status characters_from_network(const network *n, char_maker *m, char_automaton *out, cllm_error *err) {
     automaton *walk = automaton_create(n);
     if (!walk) return no_memory(err);
     const uint32_t *begins;
@@ -67,17 +75,17 @@ cllm_status characters_from_network(const network *n, arena *a, char_automaton *
             const uint32_t to = automaton_step_class(walk, i, k);
             r.next[(size_t)(i - 1) * r.n_classes + k] = to == DEAD_STATE ? NO_STATE : to - 1;
             if (to > last) last = to;
+            status = automaton_error(walk, err);
+            if (status == CLLM_OK && !characters_spend(m, 1 + automaton_n_followed(walk))) status = no_moves_left(err);
         }
-        if (status == CLLM_OK) status = automaton_error(walk, err);
-        if (status == CLLM_OK && (is_too_large(last, r.n_classes) || automaton_n_places(walk) > MOST_PLACES))
-            status = too_large(err);
+        if (status == CLLM_OK && is_too_large(last, r.n_classes)) status = too_large(err);
     }
     if (status == CLLM_OK && last == DEAD_STATE) { /* no text at all: one state that leads nowhere */
         if (!rows_make_room(&r, 0)) status = no_memory(err);
         for (uint32_t k = 0; status == CLLM_OK && k < r.n_classes; k++) r.next[k] = NO_STATE;
     }
     const uint32_t n_states = last == DEAD_STATE ? 1 : last;
-    if (status == CLLM_OK && !finish(begins, &r, n_states, a, out)) status = no_memory(err);
+    if (status == CLLM_OK && !finish(begins, &r, n_states, m->a, out)) status = no_memory(err);
     for (uint32_t i = 0; status == CLLM_OK && i < last; i++) out->labels[i] = automaton_state(walk, i + 1)->accepts;
     free(r.next);
     automaton_destroy(walk);
@@ -112,7 +120,8 @@ static uint32_t class_of(const uint32_t *begins, uint32_t n_classes, uint32_t ch
     return low;
 }
 
-cllm_status characters_from_words(const cllm_string *words, size_t n, arena *a, char_automaton *out, cllm_error *err) {
+cllm_status characters_from_words(const cllm_string *words, size_t n, char_maker *m, char_automaton *out,
+                                  cllm_error *err) {
     size_t n_bytes = 0;
     for (size_t i = 0; i < n; i++) n_bytes += words[i].length;
     if (n_bytes > CHARACTERS_MOST_MOVES) return too_large(err);
@@ -137,6 +146,7 @@ cllm_status characters_from_words(const cllm_string *words, size_t n, arena *a, 
             const uint32_t class = class_of(begins, r.n_classes, utf8_decode(words[i].data + at, length));
             if (r.next[(size_t)s * r.n_classes + class] == NO_STATE) {
                 if (is_too_large(n_states + 1, r.n_classes)) status = too_large(err);
+                if (status == CLLM_OK && !characters_spend(m, r.n_classes)) status = no_moves_left(err);
                 if (status == CLLM_OK && !rows_make_room(&r, n_states)) status = no_memory(err);
                 if (status != CLLM_OK) break;
                 for (uint32_t k = 0; k < r.n_classes; k++) r.next[(size_t)n_states * r.n_classes + k] = NO_STATE;
@@ -146,7 +156,7 @@ cllm_status characters_from_words(const cllm_string *words, size_t n, arena *a, 
         }
         if (status == CLLM_OK) ends[s] = 1;
     }
-    if (status == CLLM_OK && !finish(begins, &r, n_states, a, out)) status = no_memory(err);
+    if (status == CLLM_OK && !finish(begins, &r, n_states, m->a, out)) status = no_memory(err);
     for (uint32_t i = 0; status == CLLM_OK && i < n_states; i++) out->labels[i] = ends[i];
     free(begins);
     free(ends);
@@ -154,15 +164,16 @@ cllm_status characters_from_words(const cllm_string *words, size_t n, arena *a, 
     return status;
 }
 
-cllm_status characters_from_length(uint32_t least, uint32_t most, arena *a, char_automaton *out, cllm_error *err) {
+cllm_status characters_from_length(uint32_t least, uint32_t most, char_maker *m, char_automaton *out, cllm_error *err) {
     const uint64_t needed = (uint64_t)(most == UINT32_MAX ? least : most) + 1;
     if (needed > CHARACTERS_MOST_MOVES) return too_large(err);
+    if (!characters_spend(m, needed)) return no_moves_left(err);
     const uint32_t n_states = (uint32_t)needed;
     *out = (char_automaton){.n_states = n_states,
                             .n_classes = 1,
-                            .class_begins = arena_alloc(a, 1, sizeof *out->class_begins),
-                            .next = arena_alloc(a, n_states, sizeof *out->next),
-                            .labels = arena_alloc(a, n_states, sizeof *out->labels)};
+                            .class_begins = arena_alloc(m->a, 1, sizeof *out->class_begins),
+                            .next = arena_alloc(m->a, n_states, sizeof *out->next),
+                            .labels = arena_alloc(m->a, n_states, sizeof *out->labels)};
     if (!out->class_begins || !out->next || !out->labels) return no_memory(err);
     for (uint32_t i = 0; i < n_states; i++) {
         out->next[i] = i + 1 < n_states ? i + 1 : most == UINT32_MAX ? i : NO_STATE;
@@ -211,8 +222,8 @@ static uint32_t find_tuple(tuples *t, const uint32_t *tuple) {
     return t->table[at] = t->n_states++;
 }
 
-cllm_status characters_product(const char_automaton *parts, size_t n, bool all_texts, arena *a, char_automaton *out,
-                               cllm_error *err) {
+cllm_status characters_product(const char_automaton *parts, size_t n, bool all_texts, char_maker *m,
+                               char_automaton *out, cllm_error *err) {
     uint32_t tuple[CHARACTERS_MOST_PARTS] = {0}, n_begins = 0;
     tuples t = {.n_parts = (uint32_t)n};
     rows r = {0};
@@ -232,6 +243,7 @@ cllm_status characters_product(const char_automaton *parts, size_t n, bool all_t
     for (uint32_t s = 0; status == CLLM_OK && s < t.n_states; s++) {
         if (!rows_make_room(&r, s)) status = no_memory(err);
         if (is_too_large(t.n_states, r.n_classes)) status = too_large(err);
+        if (status == CLLM_OK && !characters_spend(m, n * r.n_classes)) status = no_moves_left(err);
         for (uint32_t k = 0; status == CLLM_OK && k < r.n_classes; k++) {
             bool lives = all_texts;
             for (size_t i = 0; i < n; i++) {
@@ -245,7 +257,7 @@ cllm_status characters_product(const char_automaton *parts, size_t n, bool all_t
             r.next[(size_t)s * r.n_classes + k] = to;
         }
     }
-    if (status == CLLM_OK && !finish(begins, &r, t.n_states, a, out)) status = no_memory(err);
+    if (status == CLLM_OK && !finish(begins, &r, t.n_states, m->a, out)) status = no_memory(err);
     for (uint32_t s = 0; status == CLLM_OK && s < t.n_states; s++)
         for (size_t i = 0; i < n; i++) {
             const uint32_t at = t.items[s * n + i];

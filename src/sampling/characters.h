@@ -20,21 +20,34 @@ typedef struct char_automaton {
 
 enum { CHARACTERS_MOST_PARTS = 31, CHARACTERS_MOST_MOVES = 1 << 19 };
 
-/* The results are in the arena. Errors: MEMORY, UNSUPPORTED (too many states). */
+/* What automata are made with. Their work is measured in moves: from a state, or a place in a network, on one class of
+ * characters. So a schema of many patterns can't take more than a few seconds. */
+typedef struct char_maker {
+    arena *a; /* the results are there */
+    uint32_t n_moves_left;
+} char_maker;
+
+enum { CHARACTERS_ALL_MOVES = 1 << 24 }; /* of one schema */
+
+/* Count moves that are about to be made. false: fewer are left. */
+bool characters_spend(char_maker *m, uint64_t n_moves);
+
+/* Errors: MEMORY, UNSUPPORTED (too many states, alone or together). */
 
 /* Accepts the texts of a network over characters, which is finished. */
-cllm_status characters_from_network(const network *n, arena *a, char_automaton *out, cllm_error *err);
+cllm_status characters_from_network(const network *n, char_maker *m, char_automaton *out, cllm_error *err);
 
 /* Accepts exactly these words, [n], in UTF-8. */
-cllm_status characters_from_words(const cllm_string *words, size_t n, arena *a, char_automaton *out, cllm_error *err);
+cllm_status characters_from_words(const cllm_string *words, size_t n, char_maker *m, char_automaton *out,
+                                  cllm_error *err);
 
 /* Accepts any characters, least to most of them; most: UINT32_MAX is any number. */
-cllm_status characters_from_length(uint32_t least, uint32_t most, arena *a, char_automaton *out, cllm_error *err);
+cllm_status characters_from_length(uint32_t least, uint32_t most, char_maker *m, char_automaton *out, cllm_error *err);
 
 /* Runs several automata at once, at most CHARACTERS_MOST_PARTS. Where all parts lead nowhere, it leads nowhere; with
  * all_texts it leads to a state with label 0. */
-cllm_status characters_product(const char_automaton *parts, size_t n, bool all_texts, arena *a, char_automaton *out,
-                               cllm_error *err);
+cllm_status characters_product(const char_automaton *parts, size_t n, bool all_texts, char_maker *m,
+                               char_automaton *out, cllm_error *err);
 
 /* The label of the state after the text, or 0 if there is no such state. */
 uint32_t characters_label(const char_automaton *c, cllm_string text);

@@ -112,9 +112,9 @@ static void begin_piece(piece *p) {
     network_add_empty(&p->n, digits, p->end);
 }
 
-static cllm_status end_piece(piece *p, arena *a, char_automaton *out, cllm_error *err) {
+static cllm_status end_piece(piece *p, char_maker *m, char_automaton *out, cllm_error *err) {
     cllm_status status = network_error(&p->n, err);
-    if (status == CLLM_OK) status = characters_from_network(&p->n, a, out, err);
+    if (status == CLLM_OK) status = characters_from_network(&p->n, m, out, err);
     network_free(&p->n);
     return status;
 }
@@ -253,7 +253,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
 
 /* -------------------------------------------------------------------------------------------------------- automata */
 
-cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cllm_error *err) {
+cllm_status numbers_of_form(numbers_form form, char_maker *m, char_automaton *out, cllm_error *err) {
     static const char *const forms[] = {
         [ANY_NUMBER] = "-?(0|[1-9]\\d*)(\\.\\d{1,22})?([eE][+-]?\\d{1,3})?",
         [NO_EXPONENT] = "-?(0|[1-9]\\d*)(\\.\\d{1,22})?",
@@ -266,12 +266,12 @@ cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cl
     network n = {.of_characters = true};
     cllm_status status = regex_build(&n, (cllm_string){forms[form], strlen(forms[form])}, false, err);
     if (status == CLLM_OK) status = network_finish(&n, err);
-    if (status == CLLM_OK) status = characters_from_network(&n, a, out, err);
+    if (status == CLLM_OK) status = characters_from_network(&n, m, out, err);
     network_free(&n);
     return status;
 }
 
-cllm_status numbers_from(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err) {
+cllm_status numbers_from(const decimal *bound, bool is_excluded, char_maker *m, char_automaton *out, cllm_error *err) {
     piece p;
     begin_piece(&p);
     if (bound->negative || (decimal_is_zero(bound) && !is_excluded)) {
@@ -282,10 +282,10 @@ cllm_status numbers_from(const decimal *bound, bool is_excluded, arena *a, char_
     } else {
         add_compared(&p, p.begin, bound, true, is_excluded);
     }
-    return end_piece(&p, a, out, err);
+    return end_piece(&p, m, out, err);
 }
 
-cllm_status numbers_up_to(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err) {
+cllm_status numbers_up_to(const decimal *bound, bool is_excluded, char_maker *m, char_automaton *out, cllm_error *err) {
     piece p;
     begin_piece(&p);
     const uint32_t minus = network_add_node(&p.n);
@@ -296,10 +296,10 @@ cllm_status numbers_up_to(const decimal *bound, bool is_excluded, arena *a, char
         add_any(&p, minus);
         add_compared(&p, p.begin, bound, false, is_excluded);
     }
-    return end_piece(&p, a, out, err);
+    return end_piece(&p, m, out, err);
 }
 
-cllm_status numbers_equal_to(const decimal *d, arena *a, char_automaton *out, cllm_error *err) {
+cllm_status numbers_equal_to(const decimal *d, char_maker *m, char_automaton *out, cllm_error *err) {
     piece p;
     begin_piece(&p);
     uint32_t at = p.begin;
@@ -317,14 +317,14 @@ cllm_status numbers_equal_to(const decimal *d, arena *a, char_automaton *out, cl
     if (d->n_fraction > 0) network_add_text(&p.n, point, d->fraction, d->n_fraction, fraction);
     if (d->n_fraction == 0) network_add_empty(&p.n, whole, p.end);
     add_zeros(&p, d->n_fraction > 0 ? fraction : point, d->n_fraction > 0, false);
-    return end_piece(&p, a, out, err);
+    return end_piece(&p, m, out, err);
 }
 
 enum { MOST_ZEROS = 3 }; /* that may follow the digits which a multiple needs */
 
 /* A state is the remainder of the digits so far by the unit, and the number of digits after the point: as many as the
  * unit has, then a few zeros. */
-cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *out, cllm_error *err) {
+cllm_status numbers_multiple_of(const decimal *unit, char_maker *m, char_automaton *out, cllm_error *err) {
     enum { MINUS, POINT, OTHER, DIGITS, N_SYMBOLS = DIGITS + 10 };
     static const uint32_t begins[] = {0,   '-', '-' + 1, '.', '.' + 1, '0', '1', '2',
                                       '3', '4', '5',     '6', '7',     '8', '9', '9' + 1};
@@ -334,13 +334,13 @@ cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *o
     const uint32_t n_classes = sizeof begins / sizeof *begins, n_fraction = unit->n_fraction;
     const uint64_t size = size_of(unit); /* without its point */
     const uint64_t n_states = size * (n_fraction + 2 + MOST_ZEROS);
-    if (size == 0 || n_states * n_classes > CHARACTERS_MOST_MOVES)
+    if (size == 0 || n_states * n_classes > CHARACTERS_MOST_MOVES || !characters_spend(m, n_states * n_classes))
         return error_set(err, CLLM_ERR_UNSUPPORTED, "multiples of this number have too many states");
     *out = (char_automaton){.n_states = (uint32_t)n_states,
                             .n_classes = n_classes,
-                            .class_begins = arena_alloc(a, n_classes, sizeof *begins),
-                            .next = arena_alloc(a, n_states * n_classes, sizeof *out->next),
-                            .labels = arena_alloc(a, n_states, sizeof *out->labels)};
+                            .class_begins = arena_alloc(m->a, n_classes, sizeof *begins),
+                            .next = arena_alloc(m->a, n_states * n_classes, sizeof *out->next),
+                            .labels = arena_alloc(m->a, n_states, sizeof *out->labels)};
     if (!out->class_begins || !out->next || !out->labels)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a number");
     memcpy(out->class_begins, begins, sizeof begins);

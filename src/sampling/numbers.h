@@ -31,14 +31,14 @@ typedef enum numbers_form {
     WHOLE_WITHOUT_POINT /* the form in draft 4, and in closed schemas */
 } numbers_form;
 
-/* Results are in the arena. Errors: MEMORY, UNSUPPORTED (too many states). */
-cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cllm_error *err);
-cllm_status numbers_from(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err);
-cllm_status numbers_up_to(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err);
-cllm_status numbers_equal_to(const decimal *d, arena *a, char_automaton *out, cllm_error *err);
+/* Errors: MEMORY, UNSUPPORTED (too many states, alone or together). */
+cllm_status numbers_of_form(numbers_form form, char_maker *m, char_automaton *out, cllm_error *err);
+cllm_status numbers_from(const decimal *bound, bool is_excluded, char_maker *m, char_automaton *out, cllm_error *err);
+cllm_status numbers_up_to(const decimal *bound, bool is_excluded, char_maker *m, char_automaton *out, cllm_error *err);
+cllm_status numbers_equal_to(const decimal *d, char_maker *m, char_automaton *out, cllm_error *err);
 
 /* unit: above zero. */
-cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *out, cllm_error *err);
+cllm_status numbers_multiple_of(const decimal *unit, char_maker *m, char_automaton *out, cllm_error *err);
 
 /* The text of a number, as Python would write it. */
 cllm_string number_text(const json_value *number, char text[JSON_NUMBER_BYTES]);

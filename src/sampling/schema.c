@@ -465,6 +465,7 @@ cllm_status schema_add(network *n, const json_value *schema, schema_form form, a
                          .root = *schema,
                          .form = form,
                          .rules = {n, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE},
+                         .maker = {a, CHARACTERS_ALL_MOVES},
                          .memo = arena_alloc(a, MEMO_BUCKETS, sizeof *c.memo)};
     if (!c.memo) return error_set(err, CLLM_ERR_MEMORY, "no memory for a schema");
     const uint32_t root = network_add_rule(n, "root");

@@ -159,6 +159,7 @@ typedef struct schema_compiler {
     const struct base *bases;             /* [n_bases] names to which references are relative, sorted by reference */
     uint32_t n_bases;
     bool has_identifiers;
+    char_maker maker; /* of automata */
     uint32_t n_steps; /* calls of expand so far, a measure of work */
     uint32_t n_open;  /* choices that are being resolved, one within the other */
 } schema_compiler;
