@@ -839,9 +839,9 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty lines do not count */
     CLLM_GRAMMAR_STRUCTURE, /* parts, in JSON: see below; only its texts may also be written as special tokens */
     /* As JSON_SCHEMA and JSON_SCHEMA_IN_ORDER, but an object whose properties are listed has no others, unless its
-     * schema mentions them or combines schemas (allOf and the like), and integers are digits: 5, not 5.0 or 5e0. For
-     * texts that a model writes, because it may invent other properties without end, and programs read 5.0 as a float.
-     */
+     * schema mentions them or combines schemas (allOf and the like), integers are digits (5, not 5.0 or 5e0), and there
+     * is no white space before commas and colons. For texts that a model writes, because it may invent other properties
+     * or write white space without need, and programs read 5.0 as a float. */
     CLLM_GRAMMAR_JSON_SCHEMA_CLOSED,
     CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER,
 } cllm_grammar_kind;

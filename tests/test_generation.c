@@ -619,8 +619,9 @@ static cllm_grammar *schema_of(const demo *d, const char *text, cllm_token_index
     cllm_grammar *grammar;
     cllm_error err;
     assert_ok(cllm_token_index_create(cllm_model_tokenizer(d->model), index, &err), &err);
-    assert_ok(cllm_grammar_create(*index, CLLM_GRAMMAR_JSON_SCHEMA, (cllm_string){text, strlen(text)}, &grammar, &err),
-              &err);
+    assert_ok(
+        cllm_grammar_create(*index, CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, (cllm_string){text, strlen(text)}, &grammar, &err),
+        &err);
     return grammar;
 }
 

@@ -309,6 +309,13 @@ static void masks_allow_what_can_follow(void **state) {
          "false, "
          "\"dependentRequired\": {\"a\": [\"a\"]}}",
          is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA_CLOSED,
+         "{\"type\": \"object\", \"properties\": {\"a\": {}, \"b\": {\"type\": \"array\", \"prefixItems\": "
+         "[{\"enum\": [1, 12]}], \"minItems\": 2, \"maxItems\": 3}}, \"required\": [\"a\", \"b\"]}",
+         is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER,
+         "{\"type\": \"array\", \"items\": {\"enum\": [\"a\", true, 12]}, \"uniqueItems\": true, \"minItems\": 2}",
+         is_json},
         {CLLM_GRAMMAR_CHOICE, "true\nfalse\n\nnull\n12\n123", is_json},
         {CLLM_GRAMMAR_STRUCTURE, CALLS_STRUCTURE, is_calls},
     };

@@ -4,6 +4,7 @@
 #include "support/vocabulary.h"
 
 #include "base/json.h"
+#include "sampling/grammar.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -544,6 +545,101 @@ static void closed_schemas_allow_what_they_list(void **state) {
     unmake_judge(&j);
 }
 
+/* Copy a text with " in place of each ', white space in place of one mark (_ or ~), and without the other marks. */
+static void put_space(const char *marked, size_t mark, size_t n_spaces, char *to, size_t size) {
+    assert_true(strlen(marked) + n_spaces < size);
+    for (size_t i = 0; marked[i]; i++) {
+        if (i == mark)
+            for (size_t k = 0; k < n_spaces; k++) *to++ = " \n\t\r"[k % 4];
+        else if (!strchr("_~", marked[i]))
+            *to++ = marked[i] == '\'' ? '"' : marked[i];
+    }
+    *to = '\0';
+}
+
+/* A schema allows white space at _ and ~; a closed one only at _. */
+static void closed_schemas_allow_no_space_before_a_colon_or_a_comma(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"true", "[_1~,_2.5e3~,_'x'~,_true~,_[_]~,_{_}_]"},
+        {"{'type': 'object'}", "{_'a'~:_null~,_'b'~:_{_'c'~:_'x'_}_}"},
+        {"{'type': 'object', 'properties': {'a': {}, 'b': {'type': 'integer'}}, 'required': ['b']}",
+         "{_'a'~:_true~,_'b'~:_12_}"},
+        {"{'type': 'object', 'properties': {'a': {}}}", "{_}"},
+        {"{'type': 'object', 'patternProperties': {'^x': {'type': 'null'}}}", "{_'x'~:_null~,_'a'~:_1_}"},
+        {"{'const': {'a': [1, {'b': null}]}}", "{_'a'~:_[_1~,_{_'b'~:_null_}_]_}"},
+        {"{'type': 'array', 'items': {'type': 'integer'}}", "[_]"},
+        {"{'type': 'array', 'items': {'type': 'integer'}, 'minItems': 2, 'maxItems': 3}", "[_1~,_2~,_3_]"},
+        {"{'type': 'array', 'prefixItems': [{'type': 'null'}, {'type': 'string'}]}", "[_null~,_'a'~,_1~,_2_]"},
+        {"{'type': 'array', 'items': {'enum': [1, 2, 3]}, 'uniqueItems': true}", "[_2~,_1~,_3_]"},
+        {"{'type': 'array', 'items': {'type': 'integer'}, 'contains': {'const': 2}}", "[_1~,_2~,_3_]"},
+    };
+    judge j = make_judge();
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+        const bool closed = i % 2;
+        const char *marked = cases[i / 2][1];
+        char schema[2000], text[200];
+        cllm_grammar *grammar;
+        cllm_error err;
+        from_single_quotes(cases[i / 2][0], schema, sizeof schema);
+        assert_ok(cllm_grammar_create(j.index, closed ? CLLM_GRAMMAR_JSON_SCHEMA_CLOSED : CLLM_GRAMMAR_JSON_SCHEMA,
+                                      text_of(schema), &grammar, &err),
+                  &err);
+        for (size_t at = 0; marked[at]; at++) {
+            static const size_t lengths[] = {0, 1, 20, 21};
+            if (!strchr("_~", marked[at])) continue;
+            for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+                const bool valid = lengths[k] == 0 || (lengths[k] <= 20 && !(closed && marked[at] == '~'));
+                put_space(marked, at, lengths[k], text, sizeof text);
+                if (accepts(grammar, text, strlen(text)) != valid)
+                    fail_msg("%s%s: %s is %s", schema, closed ? " (closed)" : "", text, valid ? "refused" : "accepted");
+            }
+        }
+        cllm_grammar_destroy(grammar);
+    }
+    unmake_judge(&j);
+}
+
+/* White space comes only where something can follow it, and where it cannot come, one text is left. */
+static void closed_schemas_leave_less_choice(void **state) {
+    (void)state;
+    static const char schema[] =
+        "{'type': 'object', 'properties': {'name': {'type': 'string'}, 'list': {'type': 'array', 'items': {'enum': "
+        "['a', 'b']}, 'uniqueItems': true, 'minItems': 2}}, 'required': ['name', 'list']}";
+    static const struct {
+        const char *before, *only;
+    } cases[] = {
+        {"{'", "name':"},
+        {"{'name':'x'", ","},
+        {"{'name':'x','list", "':"},
+        {"{'name': 'x',", ""},
+        {"{'name':'x','list':['a'", ","},
+        {"{'name':'x','list':['a','b'", ""},
+    };
+    judge j = make_judge();
+    char text[2000];
+    cllm_grammar *grammar;
+    cllm_error err;
+    from_single_quotes(schema, text, sizeof text);
+    assert_ok(cllm_grammar_create(j.index, CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER, text_of(text), &grammar, &err),
+              &err);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cllm_matcher *matcher;
+        char only[64], wanted[64];
+        size_t n_taken;
+        from_single_quotes(cases[i].before, text, sizeof text);
+        from_single_quotes(cases[i].only, wanted, sizeof wanted);
+        assert_ok(cllm_matcher_create(grammar, &matcher, &err), &err);
+        assert_ok(cllm_matcher_take_bytes(matcher, text, strlen(text), &n_taken, &err), &err);
+        assert_int_equal(n_taken, strlen(text));
+        only[matcher_only_text(matcher, only, sizeof only - 1)] = '\0';
+        assert_string_equal(only, wanted);
+        cllm_matcher_destroy(matcher);
+    }
+    cllm_grammar_destroy(grammar);
+    unmake_judge(&j);
+}
+
 static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
     (void)state;
     static const struct {
@@ -739,6 +835,8 @@ int main(void) {
         cmocka_unit_test(the_published_suite_is_judged_right),
         cmocka_unit_test(schemas_take_what_they_describe),
         cmocka_unit_test(closed_schemas_allow_what_they_list),
+        cmocka_unit_test(closed_schemas_allow_no_space_before_a_colon_or_a_comma),
+        cmocka_unit_test(closed_schemas_leave_less_choice),
         cmocka_unit_test(what_is_wrong_or_too_much_is_told_with_its_path),
         cmocka_unit_test(bounds_are_exact),
         cmocka_unit_test(large_schemas_come_to_an_end),

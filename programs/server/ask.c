@@ -278,7 +278,7 @@ bool ask_schema(request *r, const char *field, const json_t *schema, bool in_ord
 }
 
 static bool ask_object(request *r, const char *field, failure *f) {
-    return ask_grammar(r, field, CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\":\"object\"}", f);
+    return ask_grammar(r, field, CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, "{\"type\":\"object\"}", f);
 }
 
 /* text, json_object, json_schema (with the schema in its own object, or beside the type), grammar */

@@ -205,7 +205,7 @@ static bool take_format(request *r, const json_t *body, failure *f) {
     const char *word = json_string_value(format);
     if (!format || (word && !*word)) return true;
     if (word && strcmp(word, "json") == 0)
-        return ask_grammar(r, "format", CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\":\"object\"}", f);
+        return ask_grammar(r, "format", CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, "{\"type\":\"object\"}", f);
     if (!json_is_object(format)) return refuse(f, 400, "format", "format: must be \"json\" or a JSON schema");
     return ask_schema(r, "format", format, true, f);
 }

@@ -158,12 +158,20 @@ static void put_free(writer *w, const cllm_string *marks, size_t n) {
 
 /* ------------------------------------------------------------------------------------------------ arguments */
 
+/* A model writes it: see CLLM_GRAMMAR_JSON_SCHEMA_CLOSED. */
+static void put_closed(writer *w) {
+    const json_value yes = {.kind = JSON_BOOL, .boolean = true};
+    put_name(w, text_of("closed"));
+    put_value(w, &yes);
+}
+
 static void put_any_object(writer *w) {
     const json_value type = {.kind = JSON_STRING, .string = text_of("object")};
     open_object(w, "schema");
     open_object(w, "type");
     put_value(w, &type);
     close_part(w, '}');
+    put_closed(w);
     close_part(w, '}');
 }
 
@@ -174,13 +182,13 @@ static void close_schema(writer *w, const tool *t, bool any_value) {
     const json_value any = {.kind = JSON_BOOL, .boolean = true};
     put_name(w, text_of("name"));
     put_words(w, name);
-    put_name(w, text_of("closed"));
-    put_value(w, &any);
+    put_closed(w);
     if (!t->strict) {
         put_name(w, text_of("else"));
         if (any_value) {
             open_object(w, "schema");
             put_value(w, &any);
+            put_closed(w);
             close_part(w, '}');
         } else {
             put_any_object(w);

@@ -1,6 +1,6 @@
 /* JSON's own rules (RFC 8259) as parts of a network, which all parts of a schema share. Between the tokens of JSON
- * there may be up to 20 characters of white space, because a model might write white space forever. Before it:
- * schema_rules.c. After it: network.h. */
+ * there may be up to 20 characters of white space, because a model might write white space forever. In the closed form
+ * there is none before a colon or a comma. Before it: schema_rules.c. After it: network.h. */
 #include "sampling/schema.h"
 
 #include "base/utf8.h"
@@ -32,6 +32,13 @@ uint32_t json_space(json_rules *r) {
         at = next;
     }
     return r->space;
+}
+
+uint32_t json_before_separator(json_rules *r, uint32_t from) {
+    if (r->is_closed) return from;
+    const uint32_t to = network_add_node(r->n);
+    network_add_call(r->n, from, json_space(r), to);
+    return to;
 }
 
 static const char_range any_character = {0, LAST_CHARACTER};
@@ -131,7 +138,7 @@ static uint32_t add_list(json_rules *r, uint32_t begin, char open, char close, u
     network_add_empty(n, first, item);
     network_add_call(n, *after, json_space(r), done);
     network_add_symbols(n, done, (uint8_t)close, (uint8_t)close, end);
-    network_add_symbols(n, done, ',', ',', comma);
+    network_add_symbols(n, json_before_separator(r, *after), ',', ',', comma);
     network_add_call(n, comma, json_space(r), item);
     return item;
 }
@@ -150,10 +157,9 @@ uint32_t json_object(json_rules *r) {
     if (r->object != NO_NODE) return r->object;
     begin_rule(r, &r->object, "an object", &begin, &end);
     const uint32_t name = add_list(r, begin, '{', '}', &after, end), named = network_add_node(r->n);
-    const uint32_t before = network_add_node(r->n), colon = network_add_node(r->n), value = network_add_node(r->n);
+    const uint32_t colon = network_add_node(r->n), value = network_add_node(r->n);
     network_add_call(r->n, name, json_string(r), named);
-    network_add_call(r->n, named, json_space(r), before);
-    network_add_symbols(r->n, before, ':', ':', colon);
+    network_add_symbols(r->n, json_before_separator(r, named), ':', ':', colon);
     network_add_call(r->n, colon, json_space(r), value);
     network_add_call(r->n, value, json_any(r), after);
     return r->object;

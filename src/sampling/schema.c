@@ -459,14 +459,15 @@ static bool read_draft(schema_compiler *c) {
 }
 
 cllm_status schema_add(network *n, const json_value *schema, schema_form form, arena *a, cllm_error *err) {
-    schema_compiler c = {.n = n,
-                         .a = a,
-                         .err = err,
-                         .root = *schema,
-                         .form = form,
-                         .rules = {n, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE},
-                         .maker = {a, CHARACTERS_ALL_MOVES},
-                         .memo = arena_alloc(a, MEMO_BUCKETS, sizeof *c.memo)};
+    schema_compiler c = {
+        .n = n,
+        .a = a,
+        .err = err,
+        .root = *schema,
+        .form = form,
+        .rules = {n, form.is_closed, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE},
+        .maker = {a, CHARACTERS_ALL_MOVES},
+        .memo = arena_alloc(a, MEMO_BUCKETS, sizeof *c.memo)};
     if (!c.memo) return error_set(err, CLLM_ERR_MEMORY, "no memory for a schema");
     const uint32_t root = network_add_rule(n, "root");
     c.at = &c.root;

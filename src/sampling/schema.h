@@ -134,6 +134,7 @@ typedef struct schema_rule {
  * NO_NODE. */
 typedef struct json_rules {
     network *n;
+    bool is_closed; /* see schema_form */
     uint32_t space, character, string, number, integer, value, array, object;
 } json_rules;
 
@@ -237,6 +238,10 @@ const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, c
 /* ---- json_rules.c */
 
 uint32_t json_space(json_rules *r);
+
+/* Add the white space that may come before `:` or `,`. Returns the node after it, or `from` if there is none. */
+uint32_t json_before_separator(json_rules *r, uint32_t from);
+
 uint32_t json_character(json_rules *r); /* one character of a string, in any spelling */
 uint32_t json_string(json_rules *r);
 uint32_t json_number(json_rules *r);

@@ -30,6 +30,21 @@ static uint32_t after_symbol(schema_compiler *c, uint32_t from, char symbol) {
     return to;
 }
 
+/* Add `:` or `,` after a node, with the white space around it. Returns the node after it. */
+static uint32_t after_separator(schema_compiler *c, uint32_t from, char separator) {
+    return after_space(c, after_symbol(c, json_before_separator(&c->rules, from), separator));
+}
+
+/* Add the ways from a node after a member of a collection: to `close`, if nothing more is needed; or by a comma to
+ * `next`, if there may be more. The guards come before the white space, because it must not lead to a dead end. */
+static void add_after_member(schema_compiler *c, uint32_t after, uint32_t close, uint32_t next) {
+    const uint32_t complete = node(c), more = node(c);
+    network_add_guard(c->n, after, EDGE_COMPLETE, complete);
+    network_add_call(c->n, complete, json_space(&c->rules), close);
+    network_add_guard(c->n, after, EDGE_MORE, more);
+    network_add_empty(c->n, after_separator(c, more, ','), next);
+}
+
 static bool is_scalar_of(const json_value *v, json_kind kind, json_kind other) {
     return v->kind == kind || v->kind == other;
 }
@@ -441,14 +456,11 @@ static bool write_unique(schema_compiler *c, const shape *s, const fact *unique,
     made->in_order = false;
     const uint32_t first = after_space(c, after_symbol(c, begin, '[')), item = node(c), after = node(c),
                    close = node(c);
-    const uint32_t done = after_space(c, after), comma = node(c);
     made->choices = item;
     network_add_guard(c->n, first, EDGE_COMPLETE, close);
-    network_add_guard(c->n, done, EDGE_COMPLETE, close);
-    network_add_symbols(c->n, close, ']', ']', end);
     network_add_guard(c->n, first, EDGE_MORE, item);
-    network_add_guard(c->n, done, EDGE_MORE, comma);
-    network_add_call(c->n, after_symbol(c, comma, ','), json_space(&c->rules), item);
+    add_after_member(c, after, close, item);
+    network_add_symbols(c->n, close, ']', ']', end);
     for (uint32_t i = count; i-- > 0;) {
         const uint32_t chosen = node(c), taken = node(c);
         const demand own = {.kind = DEMAND_VALUE, .value = &values[i]};
@@ -476,19 +488,16 @@ static bool write_containing(schema_compiler *c, const shape *s, const fact *con
     require(made, 0);
     const uint32_t first = after_space(c, after_symbol(c, begin, '[')), item = node(c), after = node(c),
                    close = node(c);
-    const uint32_t done = after_space(c, after), comma = node(c), any = node(c), any_taken = node(c), own = node(c),
-                   own_taken = node(c);
+    const uint32_t any = node(c), any_taken = node(c), own = node(c), own_taken = node(c);
     const uint32_t any_rule = schema_rule_for(c, demands, n);
     demands[n] = (demand){.kind = DEMAND_SCHEMA, .value = contains->value, .fails = contains->fails};
     const uint32_t own_rule = schema_rule_for(c, demands, n + 1);
     const uint32_t closed = node(c);
     made->choices = item;
     network_add_guard(c->n, first, EDGE_MORE, item);
-    network_add_guard(c->n, done, EDGE_MORE, comma);
-    network_add_guard(c->n, done, EDGE_COMPLETE, close);
+    add_after_member(c, after, close, item);
     network_add_symbols(c->n, close, ']', ']', closed);
     network_add_needs(c->n, closed, own_rule, end);
-    network_add_call(c->n, after_symbol(c, comma, ','), json_space(&c->rules), item);
     network_add_member(c->n, item, EDGE_MAY_ADD, OTHER_MEMBER, any);
     network_add_call(c->n, any, any_rule, any_taken);
     network_add_member(c->n, any_taken, EDGE_ADD, OTHER_MEMBER, after);
@@ -534,17 +543,18 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
     if (contains) return write_containing(c, s, contains, from, to);
     /* the first items, each with its own schema */
     uint32_t at = after_space(c, after_symbol(c, from, '['));
-    const uint32_t close = node(c);
+    const uint32_t close = node(c), done = node(c);
     network_add_symbols(c->n, close, ']', ']', to);
+    network_add_call(c->n, done, json_space(&c->rules), close);
     if (s->least_items == 0) network_add_empty(c->n, at, close);
     uint32_t i = 0;
     for (; i < n_prefix && i < most; i++) {
         const uint32_t after = node(c);
         if (!item_demands(c, s, i, demands, &n)) return c->status == CLLM_OK;
         network_add_call(c->n, at, schema_rule_for(c, demands, n), after);
-        at = after_space(c, after);
-        if (i + 1 >= s->least_items) network_add_empty(c->n, at, close);
-        if (i + 1 < n_prefix && i + 1 < most) at = after_space(c, after_symbol(c, at, ','));
+        at = after;
+        if (i + 1 >= s->least_items) network_add_empty(c->n, at, done);
+        if (i + 1 < n_prefix && i + 1 < most) at = after_separator(c, at, ',');
     }
     if (i == most || !item_demands(c, s, n_prefix, demands, &n)) return c->status == CLLM_OK;
     /* the items after them */
@@ -553,14 +563,12 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
     if (i == 0) {
         const uint32_t after = node(c);
         network_add_call(c->n, at, rule, after);
-        at = after_space(c, after);
+        at = after;
         i = 1;
     }
-    const uint32_t before = after_space(c, after_symbol(c, c->n->rules[more].begin, ',')), after = node(c);
-    network_add_call(c->n, before, rule, after);
-    network_add_call(c->n, after, json_space(&c->rules), c->n->rules[more].end);
+    network_add_call(c->n, after_separator(c, c->n->rules[more].begin, ','), rule, c->n->rules[more].end);
     network_add_repeat(c->n, at, more, s->least_items > i ? s->least_items - i : 0,
-                       most == UINT32_MAX ? most : most - i, close);
+                       most == UINT32_MAX ? most : most - i, done);
     return true;
 }
 
@@ -670,8 +678,7 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
 
 /* Write what follows a name and its quote: a colon, and a value by this rule. */
 static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule, uint32_t to) {
-    const uint32_t colon = after_symbol(c, after_space(c, from), ':');
-    network_add_call(c->n, after_space(c, colon), rule, to);
+    network_add_call(c->n, after_separator(c, from, ':'), rule, to);
 }
 
 /* True if an object may have only the properties that facts mention: the form is closed, the schema lists properties,
@@ -867,16 +874,12 @@ static bool write_mentioned(schema_compiler *c, const names *all, const collecti
 /* Write the braces and the commas between members. inside: out, the node after the quote before a name. after: out, the
  * node after a value. Returns the node after the closing brace. */
 static uint32_t write_braces(schema_compiler *c, uint32_t begin, uint32_t *inside, uint32_t *after) {
-    const uint32_t first = after_space(c, after_symbol(c, begin, '{')), name = node(c), close = node(c),
-                   comma = node(c);
+    const uint32_t first = after_space(c, after_symbol(c, begin, '{')), name = node(c), close = node(c);
     *inside = after_symbol(c, name, '"');
     *after = node(c);
-    const uint32_t done = after_space(c, *after);
     network_add_guard(c->n, first, EDGE_COMPLETE, close);
-    network_add_guard(c->n, done, EDGE_COMPLETE, close);
     network_add_guard(c->n, first, EDGE_MORE, name);
-    network_add_guard(c->n, done, EDGE_MORE, comma);
-    network_add_call(c->n, after_symbol(c, comma, ','), json_space(&c->rules), name);
+    add_after_member(c, *after, close, name);
     return after_symbol(c, close, '}');
 }
 

@@ -102,9 +102,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
         require(cllm_token_index_create(tokenizer, &index, NULL) == CLLM_OK);
     }
     const cllm_string text = {(const char *)bytes + 1, n_bytes - 1};
+    static const cllm_grammar_kind schemas[] = {CLLM_GRAMMAR_JSON_SCHEMA, CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER,
+                                                CLLM_GRAMMAR_JSON_SCHEMA_CLOSED,
+                                                CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER};
+    const bool is_schema = (bytes[0] & 192) == 64;
     const cllm_grammar_kind kind = bytes[0] & 128 ? bytes[0] & 1 ? CLLM_GRAMMAR_STRUCTURE : CLLM_GRAMMAR_CHOICE
-                                   : bytes[0] & 64
-                                       ? bytes[0] & 1 ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA
+                                   : is_schema    ? schemas[bytes[0] & 3]
                                    : bytes[0] & 1 ? CLLM_GRAMMAR_REGEX
                                                   : CLLM_GRAMMAR_GBNF;
     if (cllm_grammar_create(index, kind, text, &grammar, NULL) != CLLM_OK) return 0;
@@ -120,7 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
         n_spaces = token < 0 ? n_spaces + 1 : 0;
         if (token < 0) token = draw(tokenizer, mask, n_vocab, true, &random);
         if (token < 0) require(cllm_matcher_can_end(matcher)); /* else a byte can follow, and each is a token */
-        if (kind == CLLM_GRAMMAR_JSON_SCHEMA || kind == CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER) require(n_spaces <= 21);
+        if (is_schema) require(n_spaces <= 21);
         if (token < 0 || cllm_matcher_take(matcher, token, NULL) != CLLM_OK) break;
     }
     free(mask);
