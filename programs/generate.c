@@ -255,7 +255,7 @@ int generate(const options *o) {
     grammar_use g = {0};
     draft d = {0};
     if (o->prompt && o->file) return usage_error("--prompt and --file cannot be used together");
-    int status = o->save ? check_save(o->save) : EXIT_SUCCESS;
+    int status = o->save ? check_save(o->save, true) : EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = read_prompt(o, &p);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     if (status == EXIT_SUCCESS) status = run_check_writes(&r);

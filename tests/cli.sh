@@ -344,6 +344,8 @@ saved_texts() {
     check '--load: no file' refused 1 "$temporary/missing: No such file"
     run "$any" -q -n 1 --save "$temporary/no folder/file"
     check '--save: no folder, which is said before a text is made' refused 1 "--save $temporary/no folder/file: $temporary/no folder: No such file"
+    run "$any" -q -n 1 --save /dev/null
+    check '--save: a device, which is said before a text is made' eval 'refused 1 "--save /dev/null: this is not a regular file" && [ ! -s "$out" ]'
     run "$any" -q -n 1 --save ''
     check '--save: no name' refused 2 '--save needs the name of a file'
     run "$any" -q -t 0 -n 5 -p 'One day,' --draft lookup --save "$temporary/drafted.seq"

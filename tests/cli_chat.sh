@@ -50,6 +50,12 @@ pipes() {
     check 'chat: a model that is missing is told before the question' refused 1 '/nonexistent.gguf: cannot open: No such file'
     chat -q "$(printf 'Once upon\n\nOnce upon a time')" </dev/null
     check "chat: a pipe's text goes after the question" cmp -s "$out" "$temporary/joined"
+    chat -q 'Hi' --save "$temporary/no folder/file" </dev/null
+    check 'chat --save: no folder, which is said before the answer' eval 'exits 1 && [ ! -s "$out" ] && says "--save $temporary/no folder/file: "'
+    if [ -c /dev/full ]; then
+        chat -q 'Hi' --save /dev/full </dev/null
+        check 'chat --save: a full device' eval 'exits 1 && says "mini-cllm: --save /dev/full: No space left on device"'
+    fi
     chat -q 'Once upon' -a "$temporary/question" -a "$template" --save "$temporary/attached.json" </dev/null
     check 'chat --attach' eval 'exits 0 && grep -qF "Once upon\n\n$temporary/question:\nOnce upon a time\n\n$template:\n{% for" "$temporary/attached.json"'
     chat -q 'Hi' --system 'Be brief.' </dev/null
