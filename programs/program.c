@@ -325,8 +325,9 @@ void run_stage(run *r, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(r->stage, sizeof r->stage, format, arguments);
     va_end(arguments);
+    /* without a bar, there may be text on the line */
+    if (r->drawn_percent >= 0 && !r->o->quiet && stderr_is_terminal()) fputs(ERASE_LINE, stderr);
     r->drawn_percent = -1;
-    if (!r->o->quiet && stderr_is_terminal()) fputs(ERASE_LINE, stderr);
 }
 
 static void describe_model(const run *r) {

@@ -85,6 +85,10 @@ pipes() {
         check "chat --reasoning off: by the template's variable" eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
         run chat $thinks --reasoning 4 Hi </dev/null
         check 'chat --reasoning N: then the answer begins' eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
+        run chat $thinks -q --reasoning show Hi </dev/null
+        reasoned=$(head -n 1 "$out" | cut -c 1-8)
+        python3 tests/support/screen.py "$program" chat $thinks --reasoning 4 Hi </dev/null >"$out" 2>"$err"
+        check 'chat --reasoning N: on a terminal its text stays' eval '[ -n "$reasoned" ] && head -n 1 "$out" | grep -qF -- "$reasoned"'
         run chat $thinks -q --reasoning 2 --regex '[0-9]{2}' Hi </dev/null
         check 'chat --regex: an answer of that form, after the reasoning' eval 'silent && grep -qxE "[0-9]{2}" "$out"'
         run chat $thinks -q --reasoning 2 --regex '[0-9]{50}' Hi </dev/null
