@@ -195,6 +195,7 @@ unknown["messages"][1]["content"] = [{**use, "id": "toolu_02"}]
 check("tool_result: the id and the name of its call", count(after("", {**use, "id": "toolu_" + "01" * 20})) > count(after("")) + 10 and count(unknown) < count(after("")))
 sizes = [count(after("", {**use, "input": {"timeout": n}})) for n in (0.1, 0.5)]
 check("tool_use: a number keeps its spelling", sizes[0] == sizes[1], sizes)
+check("tool_result: a block whose type is cut within a character", message(after([{"type": "a" + 40 * "é"}]))[0] == 200)
 check("tool_result: an image becomes a text", message(after([{"type": "text", "text": "see"}, image]))[0] == 200 and count(after([image])) > count(after("")) + 5)
 document = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "All of it."}}
 check("a document of text is read", count({"messages": [{"role": "user", "content": [document]}]}) == count({"messages": [{"role": "user", "content": "All of it."}]}))

@@ -93,10 +93,7 @@ static json_t *result_of(const conversation *c, const json_t *block) {
     if (json_is_true(json_object_get(block, "is_error"))) message_add_text(&parts, "Error:", 6);
     if (json_is_string(content)) add_text(&parts, content);
     json_array_foreach(content, i, item) {
-        char told[80];
-        if (add_text_of(&parts, item)) continue;
-        const int n = snprintf(told, sizeof told, "[%.30s: this model reads only text]", message_string(item, "type"));
-        message_add_text(&parts, told, (size_t)n);
+        if (!add_text_of(&parts, item)) message_add_unseen(&parts, item);
     }
     json_t *message = message_create("tool", message_content(parts));
     json_put(&message, "tool_call_id", json_incref((json_t *)id));
