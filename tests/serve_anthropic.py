@@ -171,6 +171,7 @@ check("a last message of the assistant goes on, with nothing between", begun["st
 # ----------------------------------------------------------------------------------------------------- what is rendered
 
 check("system: a string or blocks", count({"system": "Be brief."}) == count({"system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]}) > count({}))
+check("system: U+0000 and what follows stay", count({"system": "Be\0 brief."}) == count({"system": [{"type": "text", "text": "Be\0 brief."}]}) > count({"system": "Be"}) + 1)
 bill = "x-anthropic-billing-header: cc_version=2.0.{}.a1b; cc_entrypoint=cli; cch={};"
 plain = count({"system": "Be brief."})
 for name, system in {"a block": [{"type": "text", "text": bill.format(1, "aaaa")}, {"type": "text", "text": "Be brief."}], "a line": bill.format(2, "bbbbb") + "\nBe brief."}.items():

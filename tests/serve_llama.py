@@ -90,6 +90,9 @@ word = text.split()[2]
 lists = {"stop": ["a\0b"], "dry_sequence_breakers": ["\0", "a\0b"]}
 settings = completion(lists)[2]["generation_settings"]
 check("completion: stop strings and breakers may contain U+0000", {k: settings[k] for k in lists} == lists, settings)
+zero = ask(url, "/tokenize", {"content": "a\0b"})[2]["tokens"]
+biased = completion({"logit_bias": [["", 1], ["a\0b", -1], ["", 2]]})[2]["generation_settings"]["logit_bias"]
+check("completion: the bias of a text with U+0000, and of an empty one", len(biased) == 3 and [b["token"] for b in biased][1:] == zero[-2:], (biased, zero))
 stopped = completion({"stop": [word]})[2]
 check("completion: a stop string", stopped["stop_type"] == "word" and stopped["stopping_word"] == word and stopped["content"] == text[:text.index(word)], stopped)
 ended = completion({"n_predict": -1, "temperature": 0, "logit_bias": [[2, 100]]})[2]
