@@ -28,7 +28,7 @@ double ollama_now(void) {
 json_t *ollama_time(double seconds) {
     char date[32], text[48];
     struct tm parts;
-    const time_t whole = (time_t)seconds;
+    const time_t whole = (time_t)floor(seconds); /* a file may be older than 1970 */
     if (!gmtime_r(&whole, &parts) || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
         return json_string("1970-01-01T00:00:00Z");
     snprintf(text, sizeof text, "%s.%06uZ", date, (unsigned)((seconds - (double)whole) * 1e6) % 1000000);
