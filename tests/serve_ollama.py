@@ -130,6 +130,8 @@ check("chat: a history with calls and results is the one that OpenAI's form make
       theirs["prompt_eval_count"] == ours["usage"]["prompt_tokens"], (theirs, ours))
 refused("chat: a call without a name", chat({"messages": QUESTION + [{"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]}]}), 400, "tool_calls[0]")
 refused("chat: images", chat({"messages": [{"role": "user", "content": "x", "images": ["aGVsbG8="]}]}), 400, "messages[0].images", "only text")
+seen = [chat({"messages": history[:2] + [{"role": "tool", "tool_name": "get_weather", "content": text, "images": ["aGVsbG8="]}]})[2]["prompt_eval_count"] for text in ("a", "a\0 b c")]
+check("chat: the text beside an image may contain U+0000", seen[1] > seen[0] + 2, seen)
 check("chat: an image in a tool's result becomes a text", chat({"messages": history[:2] + [{"role": "tool", "tool_name": "get_weather", "content": "seen", "images": ["aGVsbG8="]}]})[0] == 200)
 
 # ---- generate
