@@ -172,7 +172,7 @@ static const option_row rows[] = {
     {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, MOST_SEED, .or_minus_one = true,
      .computed = "a fresh one each time",
      .help = "the same seed gives the same answers; /stats shows it; -1: a fresh one each time"},
-    {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, MOST_SEED, .or_minus_one = true,
+    {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, INT64_MAX, .or_minus_one = true,
      .computed = "a fresh one for each request",
      .help = "the seed for requests that give none; -1: a fresh one each time"},
     {IN_SAMPLING, SAMPLES, 0, "typical-p", NUMBER, FIELD(sampling.typical_p), "F", .lower = 0, .lower_is_out = true,

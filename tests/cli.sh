@@ -78,6 +78,7 @@ done <<'END'
 2|unknown option '--stop'; see 'mini-cllm eval --help'|eval m.gguf --stop x
 2|unknown option '--rope-freq-scale'; see 'mini-cllm detokenize --help'|detokenize m.gguf --rope-freq-scale 1
 2|unknown option '-n=3': write -n 3|m.gguf -n=3
+2|--seed: '9223372036854775808' is not a whole number from 0 to 9223372036854775807, or -1|serve m.gguf --seed 9223372036854775808
 2|unknown option '-qn=3': write -n 3|m.gguf -qn=3
 2|unknown option '-t=0.5': write -t 0.5|chat m.gguf -t=0.5
 2|'run' is not a command: 'mini-cllm chat MODEL' chats with a model|run llama3.2 --keepalive 5m
