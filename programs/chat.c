@@ -367,7 +367,7 @@ static int do_format(talk *t, char *text) {
 }
 
 static int do_save(talk *t, char *text) {
-    const int status = conversation_save(&t->c, text);
+    const int status = conversation_save(&t->c, "", text);
     if (status == EXIT_SUCCESS) note(&t->o, "saved to %s", text);
     return status;
 }
@@ -557,7 +557,7 @@ static int talk_with(talk *t) {
 
 static int start(talk *t, run *r) {
     const options *o = &t->o;
-    int status = o->save ? check_save(o->save) : EXIT_SUCCESS;
+    int status = o->save ? check_save(o->save, false) : EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = run_load(r, o);
     if (status == EXIT_SUCCESS) status = run_check_writes(r);
     t->c.run = r;
@@ -604,7 +604,8 @@ int chat(const options *o) {
     if (status == EXIT_SUCCESS) status = start(&t, &r);
     if (status == EXIT_SUCCESS) {
         status = t.c.once ? ask_once(&t) : talk_with(&t);
-        const int saved = o->save && status != EXIT_FAILURE ? conversation_save(&t.c, o->save) : EXIT_SUCCESS;
+        const bool saves = o->save && status != EXIT_FAILURE;
+        const int saved = saves ? conversation_save(&t.c, "--save ", o->save) : EXIT_SUCCESS;
         if (status == EXIT_SUCCESS) status = saved;
     }
     if (status == EXIT_SUCCESS && o->verbose) run_summary(&r, t.c.evaluated, t.c.generated);

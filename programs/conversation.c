@@ -306,8 +306,9 @@ static int give_to_transcript(answering *a) {
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
-/* Start a generation that continues the transcript and the drawn tokens. */
-static int start_generation(answering *a) {
+/* Start a generation that continues the transcript and the drawn tokens. stage: the text of the progress bar; "": none,
+ * because the answer's text is on the line. */
+static int start_generation(answering *a, const char *stage) {
     const conversation *c = a->c;
     cllm_error err;
     const cllm_generation_options wanted = {
@@ -322,7 +323,7 @@ static int start_generation(answering *a) {
     a->generation = NULL;
     a->end = CLLM_END_NONE;
     a->reads = true;
-    run_stage(c->run, "reading");
+    run_stage(c->run, "%s", stage);
     if (a->drawn.count > a->n_given && give_to_transcript(a) != EXIT_SUCCESS) return EXIT_FAILURE;
     const int32_t *tokens = cllm_transcript_tokens(c->transcript);
     const size_t count = count_tokens(c);
@@ -382,7 +383,7 @@ static int end_reasoning(answering *a) {
         a->end = CLLM_END_LENGTH;
         return status;
     }
-    return status == EXIT_SUCCESS ? start_generation(a) : status;
+    return status == EXIT_SUCCESS ? start_generation(a, "") : status;
 }
 
 /* The context is full within an answer: drop the oldest turn and continue. */
@@ -395,7 +396,7 @@ static int shift(answering *a) {
     const int status = render(a->c, &parts, &n_parts);
     cllm_free(parts);
     a->n_given = 0;
-    return status == EXIT_SUCCESS ? start_generation(a) : status;
+    return status == EXIT_SUCCESS ? start_generation(a, "reading") : status;
 }
 
 static int write_answer(answering *a) {
@@ -458,7 +459,7 @@ static int answer_question(conversation *c) {
         a.preamble = cllm_chat_preamble(c->chat, parts, n_parts);
         if (made == CLLM_OK)
             made = cllm_sampler_create(cllm_model_get_info(c->run->model)->n_vocab, &sampling, &a.sampler, &err);
-        status = made == CLLM_OK ? start_generation(&a) : fail_with(&err);
+        status = made == CLLM_OK ? start_generation(&a, "reading") : fail_with(&err);
     }
     if (status == EXIT_SUCCESS) status = write_answer(&a);
     if (status == EXIT_SUCCESS || (status == EXIT_INTERRUPTED && a.drawn.count > 0)) {

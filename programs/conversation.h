@@ -72,8 +72,8 @@ const char *conversation_room_advice(const conversation *c);
 
 int conversation_set_messages(conversation *c, json_t *messages); /* replace the conversation; messages: owned */
 
-/* Save as JSON, or as Markdown if the name ends in .md. */
-int conversation_save(const conversation *c, const char *path);
+/* Save as JSON, or as Markdown if the name ends in .md. flag: what stands before the file's name in messages. */
+int conversation_save(const conversation *c, const char *flag, const char *path);
 int conversation_load(conversation *c, const char *path);
 
 #endif

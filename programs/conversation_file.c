@@ -54,21 +54,21 @@ static bool write_to(const conversation *c, const char *name, FILE *out) {
     return fflush(out) == 0 && !ferror(out) && written;
 }
 
-static int fail_to_write(const char *path) {
-    return fail("%s: %s", path, errno ? strerror(errno) : "it could not be written");
+static int fail_to_write(const char *flag, const char *path) {
+    return fail("%s%s: %s", flag, path, errno ? strerror(errno) : "it could not be written");
 }
 
 /* Whatever happens, either the old file or the whole new one is there: the text goes to FILE.partial, which is renamed
  * at the end. A link stays a link. A pipe or a device is written to directly. */
-int conversation_save(const conversation *c, const char *path) {
+int conversation_save(const conversation *c, const char *flag, const char *path) {
     struct stat old;
     const bool exists = stat(path, &old) == 0;
     char *real = exists ? realpath(path, NULL) : strdup(path), partial[4096];
-    if (!real) return fail_to_write(path);
+    if (!real) return fail_to_write(flag, path);
     const bool replaces = !exists || S_ISREG(old.st_mode);
     if (snprintf(partial, sizeof partial, "%s%s", real, replaces ? ".partial" : "") >= (int)sizeof partial) {
         free(real);
-        return fail("the name of the file is too long: %s", path);
+        return fail("the name of the file is too long: %s%s", flag, path);
     }
     FILE *out = fopen(partial, "w");
     bool written = out && write_to(c, path, out);
@@ -78,7 +78,7 @@ int conversation_save(const conversation *c, const char *path) {
     }
     if (out) written = fclose(out) == 0 && written;
     if (written && replaces) written = rename(partial, real) == 0;
-    const int status = written ? EXIT_SUCCESS : fail_to_write(path);
+    const int status = written ? EXIT_SUCCESS : fail_to_write(flag, path);
     if (!written && replaces && out) remove(partial);
     free(real);
     return status;

@@ -5,10 +5,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct printer {
     const options *o;
     const run *r;
+    const token_texts *texts;
     float *first; /* of --cosine: the first text's vector, owned */
 } printer;
 
@@ -56,6 +58,7 @@ static int print_rows(void *user, size_t index, const float *rows, size_t n_rows
         putchar(p->o->json ? ']' : '\n');
     }
     if (nests) putchar(']');
+    if (p->o->json && index + 1 == p->texts->count) puts("]");
     return ferror(stdout) ? flush_output() : EXIT_SUCCESS;
 }
 
@@ -114,7 +117,8 @@ static int check(const options *o) {
 int embed(const options *o) {
     run r = {0};
     token_texts texts = {0};
-    printer p = {.o = o, .r = &r};
+    printer p = {.o = o, .r = &r, .texts = &texts};
+    const bool bar = !isatty(STDOUT_FILENO); /* there the rows themselves show it */
     int status = check(o);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     r.pooling = pooling_of(o->pooling);
@@ -124,8 +128,8 @@ int embed(const options *o) {
         status = fail("--cosine needs two lines of text, but there are %zu", texts.count);
     if (status == EXIT_SUCCESS)
         status = embed_all(&r, &texts, o->tokens ? "--tokens: text" : "line", o->tokens ? "" : "; --truncate cuts it",
-                           print_rows, &p);
-    if (status == EXIT_SUCCESS && o->json) puts(texts.count > 0 ? "]" : "[]");
+                           bar, print_rows, &p);
+    if (status == EXIT_SUCCESS && o->json && texts.count == 0) puts("[]");
     if (status == EXIT_SUCCESS) status = flush_output();
     free(p.first);
     token_texts_free(&texts);

@@ -126,7 +126,8 @@ static int hand_over(embedder *e, const char *what, size_t first, size_t n) {
 /* The progress bar covers all texts, but the engine knows only those of one call. */
 static bool on_call(void *user, uint64_t done, uint64_t total) { return interrupt_progress(user, done, total); }
 
-int embed_all(run *r, const token_texts *texts, const char *what, const char *remedy, take_rows take, void *user) {
+int embed_all(run *r, const token_texts *texts, const char *what, const char *remedy, bool bar, take_rows take,
+              void *user) {
     const double patience = 0.5; /* seconds before the bar appears */
     embedder e = {.run = r, .texts = texts, .take = take, .user = user};
     if (texts->count == 0) return EXIT_SUCCESS;
@@ -140,10 +141,11 @@ int embed_all(run *r, const token_texts *texts, const char *what, const char *re
         if (status == EXIT_SUCCESS) status = hand_over(&e, what, first, n);
         for (size_t i = 0; status == EXIT_SUCCESS && i < n; i++)
             if (cllm_sequence_truncate(e.sequences[i], 0, &err) != CLLM_OK) status = fail_with(&err);
-        if (status == EXIT_SUCCESS && now() - begun > patience)
+        if (status == EXIT_SUCCESS && bar && now() - begun > patience)
             run_progress(r, "embedding", texts->ends[first + n - 1], texts->ids.count);
     }
     for (uint32_t i = 1; i < r->n_sequences; i++) cllm_sequence_destroy(e.sequences[i]);
+    if (status == EXIT_SUCCESS) status = flush_output();
     if (status == EXIT_SUCCESS)
         run_summary(r, (pace){texts->ids.count, texts->ids.count, now() - begun, 0, 0}, (pace){0});
     return status;

@@ -23,7 +23,8 @@ typedef int (*take_rows)(void *user, size_t index, const float *rows, size_t n_r
 
 /* Start the engine of a loaded model for these texts, and pass on the result for each text, in order. what: what
  * messages call a text, followed by its number. remedy: the end of the message about a text that is too long; "": none.
- * Returns an exit status, after saying why. */
-int embed_all(run *r, const token_texts *texts, const char *what, const char *remedy, take_rows take, void *user);
+ * bar: show the progress. Returns an exit status, after saying why. */
+int embed_all(run *r, const token_texts *texts, const char *what, const char *remedy, bool bar, take_rows take,
+              void *user);
 
 #endif

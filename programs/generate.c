@@ -152,25 +152,42 @@ static cllm_status create_generation(const run *r, const prompt *p, cllm_sampler
     return cllm_generation_create(r->sequence, p->tokens, p->count, &generation, out, err);
 }
 
-/* Evaluate the next tokens and print the resulting text. n_drawn: out. */
-static int take_step(const run *r, cllm_generation *generation, cllm_span *span, text_stream *text, answer *a,
-                     size_t *n_drawn) {
+/* After the evaluation of the prompt, before the first text: end the progress bar, which would erase text on its line,
+ * and print what was measured. */
+static void begin_text(run *r, const prompt *p, text_stream *text, answer *a, size_t n_evaluated, double seconds) {
+    run_stage(r, "%s", "");
+    if (interrupted())
+        note(r->o, r->o->save ? "interrupted within the prompt; nothing is saved" : "interrupted within the prompt");
+    a->evaluated = (pace){.n_tokens = n_evaluated, .n_timed = n_evaluated, .seconds = seconds};
+    if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", seconds);
+    if (r->o->echo) text_stream_write(text, p->text.data, p->text.length);
+}
+
+/* Evaluate the next tokens and print the resulting text. start: when the work on them began. */
+static int take_step(run *r, cllm_generation *generation, const prompt *p, cllm_span *span, text_stream *text,
+                     answer *a, double start) {
+    const bool first = a->evaluated.n_tokens == 0;
     cllm_event event;
     cllm_error err;
     cllm_status status = cllm_eval(r->engine, span, 1, &err);
     if (status == CLLM_OK || status == CLLM_ERR_CANCELLED)
         status = cllm_generation_take(generation, span, &event, &err);
     a->failed = status != CLLM_OK;
+    if (first) begin_text(r, p, text, a, span->count, now() - start);
     if (a->failed) return fail_with(&err);
     text_stream_write(text, event.text.data, event.text.length);
-    *n_drawn = event.n_tokens;
     a->generated.n_tokens += event.n_tokens - (event.end == CLLM_END_TOKEN);
     a->generated.n_drafted = (size_t)event.n_drafted;
     a->generated.n_accepted = (size_t)event.n_accepted;
     a->end = event.end;
     a->is_unfinished = event.is_unfinished;
     if (event.n_tokens > 0) a->last = event.end == CLLM_END_TOKEN ? -1 : event.tokens[event.n_tokens - 1];
-    return flush_output();
+    const int flushed = flush_output();
+    if (!first) {
+        a->generated.seconds += now() - start;
+        a->generated.n_timed += event.n_tokens;
+    }
+    return flushed;
 }
 
 /* The main loop. Its first steps evaluate the prompt. */
@@ -180,21 +197,7 @@ static int write_text(run *r, cllm_generation *generation, const prompt *p, text
     run_stage(r, "reading the prompt");
     for (double start = now(); status == EXIT_SUCCESS && cllm_generation_wants(generation, SIZE_MAX, &span);
          start = now()) { /* cllm_generation_wants makes drafts */
-        const bool first = a->evaluated.n_tokens == 0;
-        size_t n_drawn = 0;
-        if (first && r->o->echo) text_stream_write(text, p->text.data, p->text.length);
-        status = take_step(r, generation, &span, text, a, &n_drawn);
-        if (first) {
-            run_stage(r, "%s", "");
-            if (interrupted())
-                note(r->o,
-                     r->o->save ? "interrupted within the prompt; nothing is saved" : "interrupted within the prompt");
-            a->evaluated = (pace){.n_tokens = span.count, .n_timed = span.count, .seconds = now() - start};
-            if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", a->evaluated.seconds);
-        } else {
-            a->generated.seconds += now() - start;
-            a->generated.n_timed += n_drawn;
-        }
+        status = take_step(r, generation, p, &span, text, a, start);
         if (interrupted()) status = EXIT_INTERRUPTED;
     }
     return status;
@@ -255,7 +258,7 @@ int generate(const options *o) {
     grammar_use g = {0};
     draft d = {0};
     if (o->prompt && o->file) return usage_error("--prompt and --file cannot be used together");
-    int status = o->save ? check_save(o->save) : EXIT_SUCCESS;
+    int status = o->save ? check_save(o->save, true) : EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = read_prompt(o, &p);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     if (status == EXIT_SUCCESS) status = run_check_writes(&r);

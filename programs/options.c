@@ -172,7 +172,7 @@ static const option_row rows[] = {
     {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, MOST_SEED, .or_minus_one = true,
      .computed = "a fresh one each time",
      .help = "the same seed gives the same answers; /stats shows it; -1: a fresh one each time"},
-    {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, MOST_SEED, .or_minus_one = true,
+    {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, INT64_MAX, .or_minus_one = true,
      .computed = "a fresh one for each request",
      .help = "the seed for requests that give none; -1: a fresh one each time"},
     {IN_SAMPLING, SAMPLES, 0, "typical-p", NUMBER, FIELD(sampling.typical_p), "F", .lower = 0, .lower_is_out = true,
@@ -726,49 +726,54 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
 #define BY_REASONING "it is --reasoning show, hide or off, of 'mini-cllm chat'"
 #define BY_END       "a text ends where the model ends it, after --n-tokens, or where --regex or --grammar ends it"
 
+#define ANY (~0u)
+
 /* Options of llama.cpp and ollama, and what to use here instead. Others are in the table of server_flags.c. */
 static const struct {
+    unsigned commands; /* those that have what the text names, or all, if the text says which command has it */
     const char *word, *instead;
 } foreign[] = {
-    {"-hf", BY_HUB},
-    {"-hfr", BY_HUB},
-    {"--hf-repo", BY_HUB},
-    {"-fa", "it has no effect here: leave it out"},
-    {"-i", BY_CHAT},
-    {"-ins", BY_CHAT},
-    {"-cnv", BY_CHAT},
-    {"--conversation", BY_CHAT},
-    {"-no-cnv", BY_TEXT},
-    {"--no-conversation", BY_TEXT},
-    {"-st", BY_QUESTION},
-    {"--single-turn", BY_QUESTION},
-    {"-mli", "in 'mini-cllm chat' three double quotes begin and end a text of several lines"},
-    {"-sys", BY_SYSTEM},
-    {"--system-prompt", BY_SYSTEM},
-    {"-sysf", "it is --system of 'mini-cllm chat', with the file's text"},
-    {"-bf", "'mini-cllm MODEL --file FILE' reads any bytes"},
-    {"-r", BY_END},
-    {"--reverse-prompt", BY_END},
-    {"--stop", BY_END},
-    {"-jf", "it is --json-schema FILE"},
-    {"--format", "a model writes JSON with --json-schema; the schema {\"type\":\"object\"} stands for any object"},
-    {"-md", "it is --draft-model"},
-    {"-ctk", BY_TYPE},
-    {"-ctv", BY_TYPE},
-    {"--cache-type-k", BY_TYPE},
-    {"--cache-type-v", BY_TYPE},
-    {"--rope-freq-scale", "it is --rope-scale, with 1 / its value"},
-    {"-rea", BY_REASONING},
-    {"--think", BY_REASONING},
-    {"--hidethinking", BY_REASONING},
-    {"--keepalive", "a model stays in memory while the command runs; the server has --sleep-idle-seconds"},
+    {ANY, "-hf", BY_HUB},
+    {ANY, "-hfr", BY_HUB},
+    {ANY, "--hf-repo", BY_HUB},
+    {ANY, "-fa", "it has no effect here: leave it out"},
+    {ANY, "-i", BY_CHAT},
+    {ANY, "-ins", BY_CHAT},
+    {ANY, "-cnv", BY_CHAT},
+    {ANY, "--conversation", BY_CHAT},
+    {ANY, "-no-cnv", BY_TEXT},
+    {ANY, "--no-conversation", BY_TEXT},
+    {ANY, "-st", BY_QUESTION},
+    {ANY, "--single-turn", BY_QUESTION},
+    {ANY, "-mli", "in 'mini-cllm chat' three double quotes begin and end a text of several lines"},
+    {ANY, "-sys", BY_SYSTEM},
+    {ANY, "--system-prompt", BY_SYSTEM},
+    {ANY, "-sysf", "it is --system of 'mini-cllm chat', with the file's text"},
+    {ANY, "-bf", "'mini-cllm MODEL --file FILE' reads any bytes"},
+    {WRITES, "-r", BY_END},
+    {WRITES, "--reverse-prompt", BY_END},
+    {WRITES, "--stop", BY_END},
+    {WRITES | GRAMMAR, "-jf", "it is --json-schema FILE"},
+    {WRITES, "--format",
+     "a model writes JSON with --json-schema; the schema {\"type\":\"object\"} stands for any object"},
+    {GENERATE, "-md", "it is --draft-model"},
+    {RUNS, "-ctk", BY_TYPE},
+    {RUNS, "-ctv", BY_TYPE},
+    {RUNS, "--cache-type-k", BY_TYPE},
+    {RUNS, "--cache-type-v", BY_TYPE},
+    {RUNS, "--rope-freq-scale", "it is --rope-scale, with 1 / its value"},
+    {ANY, "-rea", BY_REASONING},
+    {ANY, "--think", BY_REASONING},
+    {ANY, "--hidethinking", BY_REASONING},
+    {ANY, "--keepalive", "a model stays in memory while the command runs; the server has --sleep-idle-seconds"},
 };
 
 /* Refuse an option of another program if its table says what it is here. Returns an exit status. */
 static int refuse_foreign(const command *c, const char *word) {
     const size_t length = strcspn(word, "=");
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
-        if (strlen(foreign[i].word) == length && strncmp(foreign[i].word, word, length) == 0)
+        if (strlen(foreign[i].word) == length && strncmp(foreign[i].word, word, length) == 0 &&
+            (foreign[i].commands & c->bit))
             return usage_error("unknown option '%s': %s", word, foreign[i].instead);
     const char *ours = word[2] ? server_flag_option(word) : NULL;
     if (!ours) return 0;
@@ -950,6 +955,8 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
             /* getopt_long accepts any unique beginning of a name; we do not, because a new option could make it
              * ambiguous */
             failed = usage_error("unknown option '%s'; --%s must be written out", word, tables.longs[index].name);
+        else if (row && code < LONG_OPTION && optarg && *optarg == '=' && optarg != argv[optind - 1])
+            failed = usage_error("unknown option '%s': write -%c %s", word, code, optarg + 1);
         else if (row && (optarg || row->kind == FLAG))
             failed = set_option(row, optarg, o);
         else

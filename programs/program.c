@@ -325,8 +325,9 @@ void run_stage(run *r, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(r->stage, sizeof r->stage, format, arguments);
     va_end(arguments);
+    /* without a bar, there may be text on the line */
+    if (r->drawn_percent >= 0 && !r->o->quiet && stderr_is_terminal()) fputs(ERASE_LINE, stderr);
     r->drawn_percent = -1;
-    if (!r->o->quiet && stderr_is_terminal()) fputs(ERASE_LINE, stderr);
 }
 
 static void describe_model(const run *r) {
@@ -453,15 +454,18 @@ static void describe_device(const run *r) {
     fputc('\n', stderr);
 }
 
-int check_save(const char *path) {
+int check_save(const char *path, bool is_regular) {
     const char *slash = strrchr(path, '/');
     char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
     if (!*path) return free(folder), usage_error("--save needs the name of a file");
     if (!folder) return fail("out of memory");
     struct stat there;
     int status = access(folder, W_OK) == 0 ? EXIT_SUCCESS : fail("--save %s: %s: %s", path, folder, strerror(errno));
-    if (status == EXIT_SUCCESS && stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+    const bool exists = status == EXIT_SUCCESS && stat(path, &there) == 0;
+    if (exists && S_ISDIR(there.st_mode))
         status = fail("--save %s: this is a folder", path);
+    else if (exists && is_regular && !S_ISREG(there.st_mode))
+        status = fail("--save %s: this is not a regular file", path);
     free(folder);
     return status;
 }

@@ -86,7 +86,7 @@ int rerank(const options *o) {
     r.pooling = CLLM_POOLING_RANK;
     if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &in);
     if (status == EXIT_SUCCESS) status = read_pairs(&r, &in, &list, &texts);
-    if (status == EXIT_SUCCESS) status = embed_all(&r, &texts, "the query with line", "", take_score, &list);
+    if (status == EXIT_SUCCESS) status = embed_all(&r, &texts, "the query with line", "", true, take_score, &list);
     if (status == EXIT_SUCCESS && list.count > 0) qsort(list.items, list.count, sizeof *list.items, compare_ranked);
     if (status == EXIT_SUCCESS) status = print_ranking(o, &list);
     free(list.items);

@@ -318,6 +318,15 @@ PYTHON
         echo "[|] demo, [0-9]+ tokens [|] 0.0e[+]00 [|] $kl [|] 0.0e[+]00 [|] $share [|] 100.0% [|]" | has_form'
     run BIN="$program" bench/exactness $demo "$temporary/text" --other "$temporary/text"
     check 'exactness: a file of other logits' refused 1 'not each of the'
+    yes 'One day there was a girl, and a dog, and a boy who said that it was late.' | head -n 1500 >"$temporary/long"
+    run BIN="$program" bench/exactness $demo "$temporary/long" --other "$temporary/scalar.f32"
+    check 'exactness: a text with more ids than an argument may hold' refused 1 'not each of the'
+    run BIN="$program" bench/exactness $demo "$temporary/text" --exact /nonexistent.f64
+    check 'exactness: a missing file of exact numbers' refused 1 'exactness: /nonexistent.f64: No such file or directory'
+    run BIN="$program" bench/exactness $demo /nonexistent
+    check 'exactness: a missing text' refused 1 '/nonexistent: No such file'
+    run BIN=/nonexistent bench/exactness $demo "$temporary/text"
+    check 'exactness: a missing program' refused 1 'exactness: /nonexistent: there is no such program'
 else
     n=$((n + 1)) && echo "ok $n - exactness # SKIP python3 is missing"
 fi

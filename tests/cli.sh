@@ -70,6 +70,17 @@ done <<'END'
 2|unknown option '--prot=3'; did you mean --port?|serve --prot=3
 2|unknown option '--draft-max'; see 'mini-cllm --help'|m.gguf --draft-max 16
 2|unknown option '-md': it is --draft-model|m.gguf -md a.gguf
+2|unknown option '-md'; see 'mini-cllm chat --help'|chat m.gguf -md a.gguf
+2|unknown option '-ctk': it is --kv-type, for keys and values|eval m.gguf -ctk f16
+2|unknown option '-ctk'; see 'mini-cllm tokenize --help'|tokenize m.gguf -ctk f16
+2|unknown option '--cache-type-v=f16'; see 'mini-cllm inspect --help'|inspect m.gguf --cache-type-v=f16
+2|unknown option '--stop': a text ends where the model ends it, after --n-tokens, or where|chat m.gguf --stop x
+2|unknown option '--stop'; see 'mini-cllm eval --help'|eval m.gguf --stop x
+2|unknown option '--rope-freq-scale'; see 'mini-cllm detokenize --help'|detokenize m.gguf --rope-freq-scale 1
+2|unknown option '-n=3': write -n 3|m.gguf -n=3
+2|--seed: '9223372036854775808' is not a whole number from 0 to 9223372036854775807, or -1|serve m.gguf --seed 9223372036854775808
+2|unknown option '-qn=3': write -n 3|m.gguf -qn=3
+2|unknown option '-t=0.5': write -t 0.5|chat m.gguf -t=0.5
 2|'run' is not a command: 'mini-cllm chat MODEL' chats with a model|run llama3.2 --keepalive 5m
 2|'quantize' is not a command: this program runs quantized models and makes none|quantize a.gguf b.gguf q4_k
 2|'version' is not a command: 'mini-cllm --version' prints it|version
@@ -344,6 +355,8 @@ saved_texts() {
     check '--load: no file' refused 1 "$temporary/missing: No such file"
     run "$any" -q -n 1 --save "$temporary/no folder/file"
     check '--save: no folder, which is said before a text is made' refused 1 "--save $temporary/no folder/file: $temporary/no folder: No such file"
+    run "$any" -q -n 1 --save /dev/null
+    check '--save: a device, which is said before a text is made' eval 'refused 1 "--save /dev/null: this is not a regular file" && [ ! -s "$out" ]'
     run "$any" -q -n 1 --save ''
     check '--save: no name' refused 2 '--save needs the name of a file'
     run "$any" -q -t 0 -n 5 -p 'One day,' --draft lookup --save "$temporary/drafted.seq"

@@ -50,6 +50,12 @@ pipes() {
     check 'chat: a model that is missing is told before the question' refused 1 '/nonexistent.gguf: cannot open: No such file'
     chat -q "$(printf 'Once upon\n\nOnce upon a time')" </dev/null
     check "chat: a pipe's text goes after the question" cmp -s "$out" "$temporary/joined"
+    chat -q 'Hi' --save "$temporary/no folder/file" </dev/null
+    check 'chat --save: no folder, which is said before the answer' eval 'exits 1 && [ ! -s "$out" ] && says "--save $temporary/no folder/file: "'
+    if [ -c /dev/full ]; then
+        chat -q 'Hi' --save /dev/full </dev/null
+        check 'chat --save: a full device' eval 'exits 1 && says "mini-cllm: --save /dev/full: No space left on device"'
+    fi
     chat -q 'Once upon' -a "$temporary/question" -a "$template" --save "$temporary/attached.json" </dev/null
     check 'chat --attach' eval 'exits 0 && grep -qF "Once upon\n\n$temporary/question:\nOnce upon a time\n\n$template:\n{% for" "$temporary/attached.json"'
     chat -q 'Hi' --system 'Be brief.' </dev/null
@@ -79,6 +85,10 @@ pipes() {
         check "chat --reasoning off: by the template's variable" eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
         run chat $thinks --reasoning 4 Hi </dev/null
         check 'chat --reasoning N: then the answer begins' eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
+        run chat $thinks -q --reasoning show Hi </dev/null
+        reasoned=$(head -n 1 "$out" | cut -c 1-8)
+        python3 tests/support/screen.py "$program" chat $thinks --reasoning 4 Hi </dev/null >"$out" 2>"$err"
+        check 'chat --reasoning N: on a terminal its text stays' eval '[ -n "$reasoned" ] && head -n 1 "$out" | grep -qF -- "$reasoned"'
         run chat $thinks -q --reasoning 2 --regex '[0-9]{2}' Hi </dev/null
         check 'chat --regex: an answer of that form, after the reasoning' eval 'silent && grep -qxE "[0-9]{2}" "$out"'
         run chat $thinks -q --reasoning 2 --regex '[0-9]{50}' Hi </dev/null

@@ -86,6 +86,11 @@ faults() {
     check 'embed --pooling rank without a classifier' refused 1 'the model cannot rank'
     run rerank "$stories" -q -p a -f "$temporary/long"
     check 'rerank without a classifier' eval 'exits 1 && one_line && says "the model cannot rank documents: it has no classifier (cls.output.weight)"'
+    awk 'BEGIN { for (i = 0; i < 3000; i++) print "One day there was a girl, and a dog, and a boy who said that it was late." }' >"$temporary/lines"
+    python3 tests/support/screen.py "$program" embed "$stories" --threads 1 -f "$temporary/lines" >"$out" 2>"$err"
+    check 'embed on a terminal: no bar between the rows' eval '[ "$(grep -c "^-*[0-9]" "$out")" = 3000 ] && ! prints embedding'
+    python3 tests/support/screen.py "$program" embed "$any" --json -p Hi >"$out" 2>"$err"
+    check 'embed --json on a terminal: the figures come after it' eval 'grep "^load " "$out" && grep -v "^load " "$out" | python3 -m json.tool >"$temporary/want"'
     awk 'BEGIN { for (i = 0; i < 200000; i++) print "One day there was a girl, and a dog, and a boy who said that it was late." }' >"$temporary/many"
     start embed "$stories" -q -f "$temporary/many"
     await [ -s "$out" ]

@@ -148,6 +148,24 @@ PYTHON
     check 'the bar of eval only grows' exits 0
 }
 
+# On a terminal, what else is printed there neither erases the text nor comes within it.
+on_terminal() {
+    command -v python3 >/dev/null || { skip 'a text on a terminal' 'python3 is missing'; return; }
+    screen() {
+        python3 tests/support/screen.py "$program" "$any" -t 0 -n 12 --threads 1 -p 'One day' "$@" </dev/null >"$out" 2>"$err"
+        status=$?
+    }
+    run "$any" -q -t 0 -n 12 --threads 1 -p 'One day' && cp "$out" "$temporary/want"
+    screen
+    check 'on a terminal: the whole text, and then the figures' eval \
+        'exits 0 && [ "$(head -n 1 "$out")" = "$(cat "$temporary/want")" ] && sed -n 2p "$out" | grep -q "^load "'
+    screen --echo
+    check 'on a terminal: the prompt too with --echo' eval 'exits 0 && [ "$(head -n 1 "$out")" = "One day$(cat "$temporary/want")" ]'
+    screen --echo -v
+    check 'on a terminal with -v: each line on its own' eval 'exits 0 && grep -q "^prompt: evaluated in [0-9.]* s$" "$out" &&
+        grep -qxF "One day$(cat "$temporary/want")" "$out"'
+}
+
 # flags of llama.cpp that change nothing here
 idle_flags() {
     run "$any" -q -n 9 -p 'One day,' && cp "$out" "$temporary/want"
@@ -332,6 +350,7 @@ group neighbours "$any"
 group texts "$any"
 group missing_prompt "$any"
 group bar "$any"
+group on_terminal "$any"
 group idle_flags "$any"
 group samplers "$any"
 group grammars "$any"

@@ -171,6 +171,7 @@ check("a last message of the assistant goes on, with nothing between", begun["st
 # ----------------------------------------------------------------------------------------------------- what is rendered
 
 check("system: a string or blocks", count({"system": "Be brief."}) == count({"system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]}) > count({}))
+check("system: U+0000 and what follows stay", count({"system": "Be\0 brief."}) == count({"system": [{"type": "text", "text": "Be\0 brief."}]}) > count({"system": "Be"}) + 1)
 bill = "x-anthropic-billing-header: cc_version=2.0.{}.a1b; cc_entrypoint=cli; cch={};"
 plain = count({"system": "Be brief."})
 for name, system in {"a block": [{"type": "text", "text": bill.format(1, "aaaa")}, {"type": "text", "text": "Be brief."}], "a line": bill.format(2, "bbbbb") + "\nBe brief."}.items():
@@ -195,6 +196,7 @@ unknown["messages"][1]["content"] = [{**use, "id": "toolu_02"}]
 check("tool_result: the id and the name of its call", count(after("", {**use, "id": "toolu_" + "01" * 20})) > count(after("")) + 10 and count(unknown) < count(after("")))
 sizes = [count(after("", {**use, "input": {"timeout": n}})) for n in (0.1, 0.5)]
 check("tool_use: a number keeps its spelling", sizes[0] == sizes[1], sizes)
+check("tool_result: a block whose type is cut within a character", message(after([{"type": "a" + 40 * "é"}]))[0] == 200)
 check("tool_result: an image becomes a text", message(after([{"type": "text", "text": "see"}, image]))[0] == 200 and count(after([image])) > count(after("")) + 5)
 document = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "All of it."}}
 check("a document of text is read", count({"messages": [{"role": "user", "content": [document]}]}) == count({"messages": [{"role": "user", "content": "All of it."}]}))

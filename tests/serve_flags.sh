@@ -131,8 +131,10 @@ check 'values that are as things are: no word of them' eval '[ -n "$url" ] && ! 
 check 'several overrides in one value' eval '! logs "fim_" && logs "4 requests at a time"'
 ended
 cp "$any" "$temporary/another.gguf"
+touch -d '1969-12-31T23:59:59.5Z' "$temporary/another.gguf"
 started "$any" -- "$temporary/another.gguf"
 check 'after -- there are models alone' eval 'answers /v1/models && [ "$(grep -o "\"object\":\"model\"" "$out" | wc -l)" = 2 ]'
+check 'the time of a file from before 1970' eval 'prints "\"created_at\":\"1969-12-31T23:59:59Z\"" && answers /api/tags && prints "\"modified_at\":\"1969-12-31T23:59:59.500000Z\""'
 ended
 # a file that can never be loaded: its requests are refused, and the server is well
 perl -pe 's/llama/lxama/g' "$any" >"$temporary/odd.gguf"

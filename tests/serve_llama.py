@@ -90,6 +90,9 @@ word = text.split()[2]
 lists = {"stop": ["a\0b"], "dry_sequence_breakers": ["\0", "a\0b"]}
 settings = completion(lists)[2]["generation_settings"]
 check("completion: stop strings and breakers may contain U+0000", {k: settings[k] for k in lists} == lists, settings)
+zero = ask(url, "/tokenize", {"content": "a\0b"})[2]["tokens"]
+biased = completion({"logit_bias": [["", 1], ["a\0b", -1], ["", 2]]})[2]["generation_settings"]["logit_bias"]
+check("completion: the bias of a text with U+0000, and of an empty one", len(biased) == 3 and [b["token"] for b in biased][1:] == zero[-2:], (biased, zero))
 stopped = completion({"stop": [word]})[2]
 check("completion: a stop string", stopped["stop_type"] == "word" and stopped["stopping_word"] == word and stopped["content"] == text[:text.index(word)], stopped)
 ended = completion({"n_predict": -1, "temperature": 0, "logit_bias": [[2, 100]]})[2]
@@ -152,6 +155,7 @@ check("infill: prefix, suffix, middle", filled["prompt"] == f"<s>{B[3]}myproject
 extra = [{"filename": "a.c", "text": "first\n", "time": [1, 2]}, {"text": "second\n"}]
 check("infill: files", infill({"input_extra": extra})["prompt"] == f"<s>{B[3]}myproject\n{B[4]}a.c\nfirst\n{B[4]}tmp\nsecond\n{B[4]}filename\n{B[0]}int a;\n{B[1]}\nend{B[2]}")
 many = [{"filename": f"{i}.c", "text": f"number {i} of some text\n"} for i in range(100)]
+check("infill: the name of a file may contain U+0000", f"{B[4]}a\0b\nc" in infill({"input_extra": [{"filename": "a\0b", "text": "c"}]})["prompt"])
 prompt = infill({"input_extra": many})["prompt"]
 check("infill: of too many files the last stay, each whole", "\n99.c"[1:] in prompt and f"{B[4]}0.c" not in prompt and prompt.startswith(f"<s>{B[3]}myproject\n{B[4]}") and
       prompt.split(B[4])[1].split("\n")[1].startswith("number"), prompt[:200])

@@ -83,6 +83,11 @@ SAME = [
                   {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "input_text", "text": "sunny"}, {"type": "input_image", "image_url": "data:image/png;base64,AA"}]}]},
      [{"role": "user", "content": "Weather?"}, {"role": "assistant", "content": None, "reasoning_content": "Ask.", "tool_calls": [CALL]},
       {"role": "tool", "tool_call_id": "call_1", "name": "weather", "content": [{"type": "text", "text": "sunny"}, {"type": "text", "text": "[input_image: this model reads only text]"}]}]),
+    ("output whose type is cut within a character", {
+        "input": [message("user", "Weather?"), {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": '{"city": "Paris"}'},
+                  {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "a" + 40 * "é"}]}]},
+     [{"role": "user", "content": "Weather?"}, {"role": "assistant", "content": None, "tool_calls": [CALL]},
+      {"role": "tool", "tool_call_id": "call_1", "name": "weather", "content": "[a" + 14 * "é" + "\ufffd: this model reads only text]"}]),
     ("custom calls, and items that nobody knows", {
         "input": [message("user", "Patch"), {"type": "web_search_call", "status": "completed", "action": {"type": "search"}}, {"type": "custom_tool_call", "call_id": "c2", "name": "apply_patch", "input": "a \"b\""},
                   {"type": "custom_tool_call_output", "call_id": "c2", "output": "done"}, {"type": "item_of_tomorrow", "x": 1}]},

@@ -93,10 +93,7 @@ static json_t *result_of(const conversation *c, const json_t *block) {
     if (json_is_true(json_object_get(block, "is_error"))) message_add_text(&parts, "Error:", 6);
     if (json_is_string(content)) add_text(&parts, content);
     json_array_foreach(content, i, item) {
-        char told[80];
-        if (add_text_of(&parts, item)) continue;
-        const int n = snprintf(told, sizeof told, "[%.30s: this model reads only text]", message_string(item, "type"));
-        message_add_text(&parts, told, (size_t)n);
+        if (!add_text_of(&parts, item)) message_add_unseen(&parts, item);
     }
     json_t *message = message_create("tool", message_content(parts));
     json_put(&message, "tool_call_id", json_incref((json_t *)id));
@@ -204,13 +201,17 @@ static bool take_message(conversation *c, const json_t *message, size_t index, f
     return good;
 }
 
-/* The text of a system block without its first line, if that is Claude Code's billing line. It changes with every
- * request, so nothing could be reused from the cache. NULL: nothing is left. */
-static const char *without_billing(const char *text) {
+/* Add the text of a system block without its first line, if that is Claude Code's billing line. It changes with every
+ * request, so nothing could be reused from the cache. */
+static void add_system_text(json_t **parts, const json_t *text) {
     static const char billing[] = "x-anthropic-billing-header:";
-    if (strncmp(text, billing, sizeof billing - 1) != 0) return text;
-    const char *end = strchr(text, '\n');
-    return end && end[1] ? end + 1 : NULL;
+    const char *from = json_string_value(text), *end = from + json_string_length(text);
+    if (strncmp(from, billing, sizeof billing - 1) == 0) {
+        const char *newline = memchr(from, '\n', (size_t)(end - from));
+        from = newline ? newline + 1 : end;
+        if (from == end) return;
+    }
+    message_add_text(parts, from, (size_t)(end - from));
 }
 
 static bool take_system(conversation *c, const json_t *system, failure *f) {
@@ -219,12 +220,11 @@ static bool take_system(conversation *c, const json_t *system, failure *f) {
     size_t i;
     bool good = !system || json_is_string(system) || json_is_array(system) ||
                 refuse(f, 400, "system", "system: must be a string or an array of text blocks");
-    const char *text = json_is_string(system) ? without_billing(json_string_value(system)) : NULL;
-    if (text) message_add_text(&parts, text, strlen(text));
+    if (json_is_string(system)) add_system_text(&parts, system);
     json_array_foreach(system, i, block) {
-        text = json_string_value(json_object_get(block, "text"));
-        if (good && !text) good = refuse(f, 400, "system", "system[%zu].text: must be a string", i);
-        if (good && (text = without_billing(text))) message_add_text(&parts, text, strlen(text));
+        const json_t *text = json_object_get(block, "text");
+        if (good && !json_is_string(text)) good = refuse(f, 400, "system", "system[%zu].text: must be a string", i);
+        if (good) add_system_text(&parts, text);
     }
     if (good && (!parts || json_array_size(parts) > 0))
         json_add(&c->messages, message_create("system", message_content(parts)));

@@ -51,22 +51,21 @@ static bool take_count(const json_t *fields, const char *name, int64_t least, ui
     return true;
 }
 
-/* Add a bias to a token, or to each token of a text (then `token` does not count). */
-static bool add_bias(request *r, const char *text, int64_t token, double bias, failure *f) {
+/* Add a bias to a token, or to each token of a text (then `token` does not count). text: a string, or NULL. */
+static bool add_bias(request *r, const json_t *text, int64_t token, double bias, failure *f) {
     const uint32_t n_vocab = cllm_model_get_info(r->model->run.model)->n_vocab;
     int32_t *tokens = NULL;
     size_t count = 1;
-    if (text && !model_encode(r->model, text, strlen(text), CLLM_ENCODE_GOES_ON | CLLM_ENCODE_PARSE_SPECIAL, &tokens,
-                              &count, f))
+    if (text && !model_encode(r->model, json_string_value(text), json_string_length(text),
+                              CLLM_ENCODE_GOES_ON | CLLM_ENCODE_PARSE_SPECIAL, &tokens, &count, f))
         return false;
     bool good = text || (token >= 0 && token < n_vocab);
     if (!good) refuse(f, 400, "logit_bias", "logit_bias: the vocabulary has no token %lld", (long long)token);
     cllm_logit_bias *more = good ? realloc(r->bias, (r->sampling.n_logit_bias + count + 1) * sizeof *more) : NULL;
+    if (more) r->bias = more;
     if (good && !more) good = refuse_memory(f);
-    for (size_t i = 0; good && i < count; i++) {
-        r->bias = more;
+    for (size_t i = 0; good && i < count; i++)
         r->bias[r->sampling.n_logit_bias++] = (cllm_logit_bias){text ? tokens[i] : (int32_t)token, (float)bias};
-    }
     cllm_free(tokens);
     return good;
 }
@@ -76,7 +75,7 @@ static bool take_bias_pair(request *r, const json_t *pair, failure *f) {
     const bool is_pair = json_array_size(pair) == 2 && (json_is_integer(what) || json_is_string(what)) &&
                          (json_is_number(bias) || json_is_false(bias));
     if (!is_pair) return refuse(f, 400, "logit_bias", "logit_bias: must be pairs of a token (or a text) and a number");
-    return add_bias(r, json_string_value(what), json_integer_value(what),
+    return add_bias(r, json_is_string(what) ? what : NULL, json_integer_value(what),
                     json_is_false(bias) ? -(double)INFINITY : json_number_value(bias), f);
 }
 

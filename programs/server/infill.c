@@ -10,7 +10,6 @@
 #include "server/models.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* ------------------------------------------------------------------------------------------------ texts */
 
@@ -29,9 +28,9 @@ static bool add_text(const request *r, cllm_string text, id_list *to, failure *f
     return added || refuse_memory(f);
 }
 
-static bool add_name(const request *r, int32_t mark_before, const char *name, id_list *to, failure *f) {
-    return (id_list_add(to, mark_before) || refuse_memory(f)) &&
-           add_text(r, (cllm_string){name, strlen(name)}, to, f) && add_text(r, (cllm_string){"\n", 1}, to, f);
+static bool add_name(const request *r, int32_t mark_before, cllm_string name, id_list *to, failure *f) {
+    return (id_list_add(to, mark_before) || refuse_memory(f)) && add_text(r, name, to, f) &&
+           add_text(r, (cllm_string){"\n", 1}, to, f);
 }
 
 static bool add_file(const request *r, const fill_tokens *marks, const json_t *file, size_t index, id_list *to,
@@ -41,7 +40,9 @@ static bool add_file(const request *r, const fill_tokens *marks, const json_t *f
     snprintf(field, sizeof field, "input_extra[%zu]", index);
     if (!json_is_string(text) || (name && !json_is_string(name)))
         return refuse(f, 400, field, "%s: must be an object with a text and a filename", field);
-    if (marks->file >= 0 && !add_name(r, marks->file, name ? json_string_value(name) : "tmp", to, f)) return false;
+    const cllm_string said =
+        name ? (cllm_string){json_string_value(name), json_string_length(name)} : (cllm_string){"tmp", 3};
+    if (marks->file >= 0 && !add_name(r, marks->file, said, to, f)) return false;
     return add_text(r, (cllm_string){json_string_value(text), json_string_length(text)}, to, f) &&
            (marks->file >= 0 || add_text(r, (cllm_string){"\n", 1}, to, f));
 }
@@ -93,7 +94,8 @@ static bool encode(const request *r, const gap *wanted, const fill_tokens *marks
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     if (cllm_tokenizer_adds_bos(t) && cllm_tokenizer_bos(t) >= 0 && !id_list_add(&p->head, cllm_tokenizer_bos(t)))
         return refuse_memory(f);
-    if (marks->repository >= 0 && !add_name(r, marks->repository, "myproject", &p->head, f)) return false;
+    if (marks->repository >= 0 && !add_name(r, marks->repository, (cllm_string){"myproject", 9}, &p->head, f))
+        return false;
     return add_text(r, wanted->prefix, &p->prefix, f) && add_text(r, wanted->middle, &p->prefix, f) &&
            add_text(r, wanted->suffix, &p->suffix, f);
 }
@@ -117,7 +119,7 @@ static bool build(const request *r, const gap *wanted, const fill_tokens *marks,
     const size_t quarter = n_ctx / 4 + 1, n_new = r->n_most < quarter ? (size_t)r->n_most : quarter;
     if (!encode(r, wanted, marks, p, f)) return false;
     id_list name = {0}; /* of the file with the gap */
-    bool good = marks->file < 0 || add_name(r, marks->file, "filename", &name, f);
+    bool good = marks->file < 0 || add_name(r, marks->file, (cllm_string){"filename", 8}, &name, f);
     const size_t n_fixed = p->head.count + name.count + 3 + n_new;
     if (good && n_fixed + 8 > n_ctx)
         good = refuse_length(f, n_fixed + p->prefix.count + p->suffix.count, n_ctx, model_may_grow(r->model, n_ctx));

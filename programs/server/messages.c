@@ -3,6 +3,7 @@
 
 #include "json_output.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *message_string(const json_t *object, const char *name) {
@@ -19,6 +20,14 @@ void message_add_text(json_t **parts, const char *text, size_t length) {
     json_put(&part, "type", json_string("text"));
     json_put(&part, "text", json_stringn(text, length));
     json_add(parts, part);
+}
+
+void message_add_unseen(json_t **parts, const json_t *part) {
+    char words[80];
+    const int n = snprintf(words, sizeof words, "[%.30s: this model reads only text]", message_string(part, "type"));
+    json_t *text = json_text(words, (size_t)n); /* the type may be cut within a character */
+    message_add_text(parts, text ? json_string_value(text) : "", json_string_length(text));
+    json_decref(text);
 }
 
 json_t *message_content(json_t *parts) {

@@ -10,6 +10,7 @@ bool message_is_type(const json_t *object, const char *type);       /* does its 
 
 /* Add a part of text. */
 void message_add_text(json_t **parts, const char *text, size_t length);
+void message_add_unseen(json_t **parts, const json_t *part); /* words about a part that a model cannot see */
 
 /* Content: one text becomes a string, several become parts. Takes the parts. */
 json_t *message_content(json_t *parts);

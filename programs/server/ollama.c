@@ -28,7 +28,7 @@ double ollama_now(void) {
 json_t *ollama_time(double seconds) {
     char date[32], text[48];
     struct tm parts;
-    const time_t whole = (time_t)seconds;
+    const time_t whole = (time_t)floor(seconds); /* a file may be older than 1970 */
     if (!gmtime_r(&whole, &parts) || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
         return json_string("1970-01-01T00:00:00Z");
     snprintf(text, sizeof text, "%s.%06uZ", date, (unsigned)((seconds - (double)whole) * 1e6) % 1000000);
@@ -269,9 +269,9 @@ static bool take_images(json_t *message, size_t index, failure *f) {
     json_object_del(message, "images");
     if (n_images == 0) return true;
     if (!role || strcmp(role, "tool") != 0) return refuse(f, 400, name, "%s: this model reads only text", name);
-    const char *content = json_string_value(json_object_get(message, "content"));
-    json_t *parts =
-        json_pack("[{s:s, s:s}, {s:s}]", "type", "text", "text", content ? content : "", "type", "image_url");
+    json_t *content = json_object_get(message, "content");
+    json_t *parts = json_pack("[{s:s, s:o}, {s:s}]", "type", "text", "text",
+                              json_is_string(content) ? json_incref(content) : json_string(""), "type", "image_url");
     return json_object_set_new(message, "content", parts) == 0 || refuse_memory(f);
 }
 

@@ -281,7 +281,7 @@ static json_t *describe_loaded(served_model *m) {
     const double never = 100 * 365.0 * 86400; /* seconds from now, because clients need a date */
     const cllm_memory_plan *plan = cllm_engine_plan(m->run.engine);
     const uint64_t on_gpu = plan->n_gpu_layers > 0 ? plan->gpu_weights + plan->gpu_kv_cache + plan->gpu_scratch : 0;
-    const double expires = model_expires(m);
+    const double expires = model_expires(m), left = expires < 0 ? never : fmax(expires - now(), 0);
     json_t *o = describe(m);
     if (!o) return NULL;
     json_object_del(o, "modified_at");
@@ -291,7 +291,7 @@ static json_t *describe_loaded(served_model *m) {
                         (on_gpu ? plan->gpu_weights : 0)));
     json_put(&o, "size_vram", json_whole(on_gpu));
     json_put(&o, "context_length", json_whole(m->n_ctx));
-    json_put(&o, "expires_at", ollama_time(ollama_now() + (expires < 0 ? never : fmax(expires - now(), 0))));
+    json_put(&o, "expires_at", ollama_time(ollama_now() + fmin(left, never)));
     return o;
 }
 

@@ -49,13 +49,10 @@ static bool add_texts(json_t **parts, const json_t *content, bool is_result, con
         return refuse(f, 400, where, "%s: must be a string or an array of parts", where);
     json_array_foreach(content, i, part) {
         const json_t *text = json_object_get(part, message_is_type(part, "refusal") ? "refusal" : "text");
-        char told[80];
         if (json_is_string(text)) {
             message_add_text(parts, json_string_value(text), json_string_length(text));
         } else if (is_result) {
-            const int n =
-                snprintf(told, sizeof told, "[%.30s: this model reads only text]", message_string(part, "type"));
-            message_add_text(parts, told, (size_t)n);
+            message_add_unseen(parts, part);
         } else {
             return refuse(f, 400, where,
                           "%s[%zu]: this model reads only text, and cannot take a part of the type '%.60s'", where, i,

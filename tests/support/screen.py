@@ -1,0 +1,32 @@
+"""What a terminal shows after a program has run: screen.py PROGRAM ARGUMENTS... Only carriage returns and the erasing of a
+line's rest are followed; colours are dropped."""
+import os
+import pty
+import re
+import sys
+
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
+while True:
+    try:
+        more = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not more:
+        break
+    seen += more
+status = os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+for line in re.sub(r"\x1b\[[0-9;]*m", "", seen.decode()).split("\n"):
+    shown, column = "", 0
+    for part in re.split(r"(\r|\x1b\[K)", line):
+        if part == "\r":
+            column = 0
+        elif part == "\x1b[K":
+            shown = shown[:column]
+        else:
+            shown = shown[:column] + part + shown[column + len(part):]
+            column += len(part)
+    print(shown)
+sys.exit(status)
