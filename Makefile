@@ -386,7 +386,7 @@ fuzz-run-%: $(BUILD)/fuzz_%
 	@mkdir -p $(BUILD)/corpus/$*
 	@echo "fuzzing $* for $(FUZZ_SECONDS) s"
 	@rm -f $(BUILD)/$*-timeout-*; all='-max_total_time=$(FUZZ_SECONDS) $(BUILD)/corpus/$* tests/fuzz/corpus/$*'; \
-	fuzz() { $< -timeout=60 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/$*- "$$@" > $(BUILD)/$*.log 2>&1; }; \
+	fuzz() { $< -timeout=30 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/$*- "$$@" > $(BUILD)/$*.log 2>&1; }; \
 	fuzz $$all || { [ $$? = 70 ] && fuzz $(BUILD)/$*-timeout-* && fuzz $$all; } || { cat $(BUILD)/$*.log; exit 1; }
 	@tail -n 1 $(BUILD)/$*.log
 

@@ -61,6 +61,8 @@ static bool finish(const uint32_t *begins, const rows *r, uint32_t n_states, are
     return true;
 }
 
+enum { MOVES_OF_PLACE = 8 }; /* following a place takes about as long as eight moves of a product */
+
 cllm_status characters_from_network(const network *n, char_maker *m, char_automaton *out, cllm_error *err) {
     automaton *walk = automaton_create(n);
     if (!walk) return no_memory(err);
@@ -76,7 +78,8 @@ cllm_status characters_from_network(const network *n, char_maker *m, char_automa
             r.next[(size_t)(i - 1) * r.n_classes + k] = to == DEAD_STATE ? NO_STATE : to - 1;
             if (to > last) last = to;
             status = automaton_error(walk, err);
-            if (status == CLLM_OK && !characters_spend(m, 1 + automaton_n_followed(walk))) status = no_moves_left(err);
+            const uint64_t n_places = automaton_state(walk, i)->n_places + automaton_n_followed(walk);
+            if (status == CLLM_OK && !characters_spend(m, 1 + MOVES_OF_PLACE * n_places)) status = no_moves_left(err);
         }
         if (status == CLLM_OK && is_too_large(last, r.n_classes)) status = too_large(err);
     }

@@ -20,14 +20,14 @@ typedef struct char_automaton {
 
 enum { CHARACTERS_MOST_PARTS = 31, CHARACTERS_MOST_MOVES = 1 << 19 };
 
-/* What automata are made with. Their work is measured in moves: from a state, or a place in a network, on one class of
- * characters. So a schema of many patterns can't take more than a few seconds. */
+/* What automata are made with. Their work is counted in moves, so that a schema of many patterns, or of hard ones, takes
+ * about a second at most. */
 typedef struct char_maker {
     arena *a; /* the results are there */
     uint32_t n_moves_left;
 } char_maker;
 
-enum { CHARACTERS_ALL_MOVES = 1 << 24 }; /* of one schema */
+enum { CHARACTERS_ALL_MOVES = 1 << 26 }; /* of one schema */
 
 /* Count moves that are about to be made. false: fewer are left. */
 bool characters_spend(char_maker *m, uint64_t n_moves);
