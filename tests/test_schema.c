@@ -325,6 +325,12 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"'ab'", "'\xC3\xA4\xF0\x9F\x98\x80'", "'\\u0041\\n\\ud83d\\ude00'", "'\\/a'"},
          {"'a'", "'abcd'", "'\\ud83d'", "'a\n'"}},
+        {"{'anyOf': [{'type': 'string', 'minLength': 2, 'maxLength': 1e30}, "
+         "{'type': 'object', 'maxProperties': 9e300}, "
+         "{'type': 'array', 'minItems': 1.0, 'maxItems': 20000000000000000000}]}",
+         false,
+         {"'ab'", "[1]", "{}", "{'a':1}"},
+         {"'a'", "[]", "1"}},
         {"{'type': 'string', 'pattern': 'a.c|^x', 'maxLength': 5}",
          false,
          {"'abc'", "'xx'", "'xaac'"},
