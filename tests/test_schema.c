@@ -376,6 +376,7 @@ static void schemas_take_what_they_describe(void **state) {
          {"7", "21", "-7", "0"},
          {"14", "8", "14.0"}},
         {"{'enum': [1, 2.5, 1e2]}", false, {"1", "1.0", "2.5", "2.50", "100"}, {"2", "10", "1.5"}},
+        {"{'enum': [1e-30, 1.5e-7]}", false, {"1e-30", "1.5e-07", "0.00000015"}, {"0", "1e-3", "1.5e-08"}},
         {"{'$schema': 'http://json-schema.org/draft-04/schema#', 'type': 'number', 'minimum': 3, 'exclusiveMinimum': "
          "true}",
          false,
