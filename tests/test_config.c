@@ -64,7 +64,7 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
         if (k->type == 's') builder_string(&g, key, k->text);
         if (k->type == 't') builder_tensor(&g, k->suffix, QUANT_F32, 1, (uint64_t[]){1}, &(float){0}, sizeof(float));
         int32_t numbers[8];
-        for (int n = 0; n < 8; n++) numbers[n] = (int32_t)k->number + (k->type == 'd' && n == 2);
+        for (int n = 0; n < 8; n++) numbers[n] = (int32_t)(int64_t)k->number + (k->type == 'd' && n == 2);
         if (k->type == 'l' || k->type == 'd') builder_i32s(&g, key, numbers, of->n_layers);
         float floats[8];
         for (int n = 0; n < 8; n++) floats[n] = (float)k->number + (n == 2);

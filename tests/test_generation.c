@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static cllm_model *load(const char *path) {
@@ -663,6 +664,47 @@ static void a_grammar_is_that_of_a_mask_made_by_hand(void **state) {
     close_demo(&d);
 }
 
+/* Within a draft no mask can be made, because the text may go on in too many ways there. The error stays this one when
+ * the mask was prepared before; it is not made again by a matcher that has gone on already. */
+static void a_mask_that_cannot_be_made_within_a_draft_is_an_error(void **state) {
+    enum { N_WORDS = 15, N_WAYS = 21000 }; /* 60 of the 64 bytes for which drafts look ahead, then a longer token */
+    (void)state;
+    demo d = open_demo("Tell me", 512);
+    char *text = malloc(8 * N_WAYS), *at = text;
+    cllm_token_index *index;
+    cllm_grammar *grammar;
+    cllm_generation *g;
+    cllm_span span;
+    cllm_event event = {.n_tokens = 0};
+    cllm_error err;
+    at += sprintf(at, "root ::= \"");
+    for (int i = 0; i < N_WORDS; i++) at += sprintf(at, " the");
+    at += sprintf(at, " flowers\" (");
+    for (int i = 0; i < N_WAYS; i++) at += sprintf(at, "%s[a]*", i > 0 ? "|" : "");
+    strcpy(at, ")");
+    assert_ok(cllm_token_index_create(cllm_model_tokenizer(d.model), &index, &err), &err);
+    assert_ok(cllm_grammar_create(index, CLLM_GRAMMAR_GBNF, (cllm_string){text, strlen(text)}, &grammar, &err), &err);
+    const cllm_generation_options options = {.n_most = 300, .n_draft = 40, .grammar = grammar};
+    for (int prepares = 0; prepares < 2; prepares++) {
+        cllm_status status = CLLM_OK;
+        assert_ok(solo_truncate(d.s, 0, &err), &err);
+        assert_ok(cllm_generation_create(d.s->sequence, d.prompt, d.count, &options, &g, &err), &err);
+        while (status == CLLM_OK && cllm_generation_wants(g, SIZE_MAX, &span)) {
+            assert_ok(cllm_eval(d.s->engine, &span, 1, &err), &err);
+            if (prepares) cllm_generation_prepare(g);
+            status = cllm_generation_take(g, &span, &event, &err);
+        }
+        assert_int_equal(status, CLLM_ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.message, "too many ways"));
+        assert_true(event.n_tokens > 2); /* of the last draft */
+        cllm_generation_destroy(g);
+    }
+    cllm_grammar_destroy(grammar);
+    cllm_token_index_destroy(index);
+    free(text);
+    close_demo(&d);
+}
+
 /* The preamble may say anything up to its end; then come white space and the grammar. */
 static void a_grammar_begins_after_the_reasoning(void **state) {
     (void)state;
@@ -721,6 +763,7 @@ int main(void) {
         cmocka_unit_test(a_draft_that_fails_is_no_more_asked),
         cmocka_unit_test(a_draft_model_has_the_same_vocabulary),
         cmocka_unit_test(a_grammar_is_that_of_a_mask_made_by_hand),
+        cmocka_unit_test(a_mask_that_cannot_be_made_within_a_draft_is_an_error),
         cmocka_unit_test(a_grammar_begins_after_the_reasoning),
     };
     return cmocka_run_group_tests_name("generation", tests, NULL, NULL);

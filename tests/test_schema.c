@@ -326,6 +326,12 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"'ab'", "'\xC3\xA4\xF0\x9F\x98\x80'", "'\\u0041\\n\\ud83d\\ude00'", "'\\/a'"},
          {"'a'", "'abcd'", "'\\ud83d'", "'a\n'"}},
+        {"{'anyOf': [{'type': 'string', 'minLength': 2, 'maxLength': 1e30}, "
+         "{'type': 'object', 'maxProperties': 9e300}, "
+         "{'type': 'array', 'minItems': 1.0, 'maxItems': 20000000000000000000}]}",
+         false,
+         {"'ab'", "[1]", "{}", "{'a':1}"},
+         {"'a'", "[]", "1"}},
         {"{'type': 'string', 'pattern': 'a.c|^x', 'maxLength': 5}",
          false,
          {"'abc'", "'xx'", "'xaac'"},
@@ -371,6 +377,7 @@ static void schemas_take_what_they_describe(void **state) {
          {"7", "21", "-7", "0"},
          {"14", "8", "14.0"}},
         {"{'enum': [1, 2.5, 1e2]}", false, {"1", "1.0", "2.5", "2.50", "100"}, {"2", "10", "1.5"}},
+        {"{'enum': [1e-30, 1.5e-7]}", false, {"1e-30", "1.5e-07", "0.00000015"}, {"0", "1e-3", "1.5e-08"}},
         {"{'$schema': 'http://json-schema.org/draft-04/schema#', 'type': 'number', 'minimum': 3, 'exclusiveMinimum': "
          "true}",
          false,

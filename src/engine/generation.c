@@ -36,7 +36,8 @@ struct cllm_generation {
     uint32_t n_masks;              /* how many of them are computed */
     cllm_matcher *matcher, *ahead; /* of the grammar: at the end of the text, and within a draft; or NULL */
     preamble preamble;             /* what may come before the grammar */
-    cllm_error mask_error;         /* why mask number n_masks could not be computed */
+    cllm_status mask_status;       /* not CLLM_OK: mask number n_masks could not be computed, .. */
+    cllm_error mask_error;         /* .. and why */
     drafter drafter;
 
     char *text; /* [text_capacity] text of the drawn tokens */
@@ -206,6 +207,7 @@ bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *
     cllm_generation *g = generation;
     *span = (cllm_span){.sequence = g->sequence, .want = CLLM_WANT_NOTHING, .next = -1};
     g->n_drafted = g->n_rows = g->n_masks = 0;
+    g->mask_status = CLLM_OK;
     g->reach = UINT32_MAX; /* nothing is requested */
     if (g->end != CLLM_END_NONE || most == 0 || g->sequence->length >= g->count) return false;
     const uint32_t length = g->sequence->length, n = g->count - length;
@@ -264,10 +266,12 @@ static cllm_status fill_by_grammar(cllm_generation *g, uint32_t row, uint32_t *m
 void cllm_generation_prepare(cllm_generation *generation) {
     cllm_generation *g = generation;
     const size_t bytes = CLLM_MASK_WORDS(g->sequence->engine->model->config.n_vocab) * sizeof *g->masks;
-    for (; g->masks && g->n_masks < g->n_rows; g->n_masks++) {
+    /* After an error nothing is tried again: `ahead` may have gone on already. */
+    for (; g->masks && g->n_masks < g->n_rows && g->mask_status == CLLM_OK; g->n_masks++) {
         uint32_t *mask = mask_of(g, g->n_masks);
         memset(mask, 0, bytes);
-        if (g->matcher && fill_by_grammar(g, g->n_masks, mask, &g->mask_error) != CLLM_OK) return;
+        if (g->matcher) g->mask_status = fill_by_grammar(g, g->n_masks, mask, &g->mask_error);
+        if (g->mask_status != CLLM_OK) return;
         if (!g->matcher) g->options.fill_mask(g->options.fill_mask_user, g->tokens, g->count + g->n_masks, mask);
     }
 }
@@ -437,7 +441,7 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
         const int32_t drafted = row < g->n_drafted ? g->tokens[begin + row] : -1;
         if (g->masks && row >= g->n_masks) { /* making its mask failed */
             if (err) *err = g->mask_error;
-            status = g->mask_error.status;
+            status = g->mask_status;
             break;
         }
         status = draw(g, span, row, &token, err);

@@ -88,9 +88,11 @@ cllm_status cllm_transcript_append(cllm_transcript *t, const int32_t *tokens, si
     for (; n < count; previous = tokens[n++]) {
         const cllm_string bytes = cllm_tokenizer_decode(t->tokenizer, previous, tokens[n]);
         if (!reserve(t, bytes.length, 1)) break;
-        memcpy(t->text + t->length, bytes.data, bytes.length);
-        memset(t->trust + t->length, 0, bytes.length);
-        t->length += bytes.length;
+        if (bytes.length > 0) { /* else there may be no memory for text yet */
+            memcpy(t->text + t->length, bytes.data, bytes.length);
+            memset(t->trust + t->length, 0, bytes.length);
+            t->length += bytes.length;
+        }
         t->tokens[t->n_tokens] = tokens[n];
         t->ends[t->n_tokens++] = t->length;
     }

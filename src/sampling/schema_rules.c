@@ -293,7 +293,7 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
         is_exact = true;
         is_multiple |= !is_excluded && !f->fails;
     }
-    if (is_fraction) {
+    if (is_fraction && !values_of(s)) { /* of a list, only fractions are written */
         const cllm_status status = numbers_of_form(WHOLE_VALUE, &c->maker, &part, &err);
         if (status != CLLM_OK) return failed(c, status, c->at, &err);
         if (!add_part(c, l, &part, true, c->at)) return false;

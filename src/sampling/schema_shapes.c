@@ -146,8 +146,7 @@ static bool malformed(schema_compiler *c, const json_value *at, const char *what
 static bool read_count(schema_compiler *c, const json_value *v, uint32_t *count) {
     const double number = is_number(v) ? number_of(c, v) : -1;
     if (isnan(number)) return false;
-    if (number < 0 || number != (double)(uint64_t)(number < 1e18 ? number : 1e18))
-        return malformed(c, v, "this must be a whole number from 0 on");
+    if (number < 0 || number != trunc(number)) return malformed(c, v, "this must be a whole number from 0 on");
     *count = number < 4e9 ? (uint32_t)number : UINT32_MAX - 1;
     return true;
 }
