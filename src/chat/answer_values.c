@@ -86,6 +86,7 @@ reading reader_match(text_reader *r, cllm_string mark) {
         for (; space < mark.length && is_space(mark.data[space]); space++) line |= mark.data[space] == '\n';
         while (line && at < r->length && is_space(r->text[at])) at++;
         if (line) i = space;
+        if (i == mark.length && (at < r->length || r->ended)) break;
         if (at == r->length) return at_end(r);
         if (r->text[at++] != mark.data[i++]) return READ_NO;
     }
