@@ -200,6 +200,7 @@ static jinja_node *number_node(parser *p) {
         if (p->token.text[i] != '_') digits[n++] = p->token.text[i];
     digits[n] = 0;
     if (p->token.kind == JINJA_TOKEN_FLOAT) {
+        if (p->token.length >= sizeof digits) fail(p, "this number has too many digits:");
         node->value = jinja_float(json_parse_float(digits, n));
     } else {
         const bool prefixed = n > 2 && digits[0] == '0' && digits[1] > '9';
