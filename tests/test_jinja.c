@@ -368,6 +368,9 @@ static void hostile_templates_end_in_an_error(void **state) {
     check_limit("{{ 9223372036854775807 + 1 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 10**30 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 99999999999999999999 }}", CLLM_ERR_FORMAT, "64 bits");
+    check_limit(
+        "{{ 0.00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000001e99 }}",
+        CLLM_ERR_FORMAT, "too many digits");
     check_limit("{{ '99999999999999999999'|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ '-9223372036854775809'|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ '9223372036854775808'|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
