@@ -456,11 +456,14 @@ static void put_json_call(writer *w, const tool *t) {
         put_object(w, t);
         put_space(w);
         put_words(w, "}");
-    } else if (json_read(own.data, own.length, &a, &like, NULL) == CLLM_OK ||
-               json_read(plain, sizeof plain - 1, &a, &like, NULL) == CLLM_OK) {
-        put_like(w, &like, t, false);
     } else {
-        w->status = error_set(w->err, CLLM_ERR_MEMORY, "no memory for a structure");
+        cllm_status status = json_read(own.data, own.length, &a, &like, NULL);
+        if (status != CLLM_OK && status != CLLM_ERR_MEMORY)
+            status = json_read(plain, sizeof plain - 1, &a, &like, NULL);
+        if (status == CLLM_OK)
+            put_like(w, &like, t, false);
+        else
+            w->status = error_set(w->err, CLLM_ERR_MEMORY, "no memory for a structure");
     }
     arena_free(&a);
 }

@@ -393,7 +393,8 @@ static bool find(cllm_string text, const char *part) {
 
 typedef struct prober {
     const cllm_chat *chat;
-    bool gave_up; /* the template exceeds a limit: stop asking */
+    bool gave_up; /* the template exceeds a limit, or there is no memory: stop asking */
+    bool no_memory;
 } prober;
 
 /* True if the template renders the conversation, and the text contains `shown`, but not `spoilt`. */
@@ -408,10 +409,11 @@ static bool renders(prober *p, const char *conversation, const char *shown, cons
     if (status == CLLM_OK) status = json_read(conversation, strlen(conversation), &a, &objects[1], NULL);
     if (status == CLLM_OK) status = chat_render(chat, objects, 2, 0, &a, &parts, &n_parts, NULL);
     if (status == CLLM_ERR_ARGUMENT) status = chat_render(chat, objects + 1, 1, 0, &a, &parts, &n_parts, NULL);
-    p->gave_up = status == CLLM_ERR_UNSUPPORTED;
     bool rendered = status == CLLM_OK;
     for (size_t i = 0; rendered && i < n_parts; i++) put(&b, parts[i].text.data, parts[i].text.length);
     const cllm_string text = {b.bytes ? b.bytes : "", b.length};
+    p->no_memory |= status == CLLM_ERR_MEMORY || b.failed;
+    p->gave_up = status == CLLM_ERR_UNSUPPORTED || p->no_memory;
     rendered = rendered && !b.failed && find(text, shown) && !find(text, spoilt);
     arena_free(&a);
     return rendered;
@@ -422,7 +424,7 @@ static wanted_form choose(bool first, bool second) {
     return first == second ? AS_IT_IS : first ? WANTS_FIRST : WANTS_SECOND;
 }
 
-message_forms message_forms_find(const cllm_chat *chat) {
+bool message_forms_find(const cllm_chat *chat, message_forms *out) {
     const char *parts = "[{\"type\": \"text\", \"text\": \"probe_words\"}]";
     char user[256];
     snprintf(user, sizeof user, PROBE(SAYS("user", "%s")), parts);
@@ -441,5 +443,6 @@ message_forms message_forms_find(const cllm_chat *chat) {
     snprintf(null, sizeof null, PROBE(SAYS("user", "\"x\"") "," CALLS("null", "%s")), arguments);
     snprintf(empty, sizeof empty, PROBE(SAYS("user", "\"x\"") "," CALLS("\"\"", "%s")), arguments);
     f.nothing = choose(renders(&p, null, "probe_value", "None"), renders(&p, empty, "probe_value", "\x01"));
-    return f;
+    *out = f;
+    return !p.no_memory;
 }
