@@ -285,7 +285,8 @@ static void matchers_keep_their_places(void **state) {
  * out, what was rendered, and the answer's deltas. */
 static cllm_status use_chat(cllm_string source, char *text, cllm_error *err) {
     static const char conversation[] =
-        "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": null, "
+        "{\"messages\": [{\"role\": \"system\", \"content\": \"s\"}, {\"role\": \"user\", \"content\": \"u\"}, "
+        "{\"role\": \"assistant\", \"content\": null, "
         "\"tool_calls\": [{\"id\": \"1\", \"function\": {\"name\": \"f\", \"arguments\": \"{\\\"a\\\": 1}\"}}]}]}";
     static const char tools[] =
         "[{\"name\": \"f\", \"parameters\": {\"properties\": {\"a\": {\"type\": \"integer\"}}}}]";
@@ -318,22 +319,30 @@ static cllm_status use_chat(cllm_string source, char *text, cllm_error *err) {
     return status;
 }
 
+#define EACH_CALL(call)                                                                                             \
+    "{% for m in messages %}<|{{ m.role }}|>{{ 'a' 'b' ~ (m.content or '')|upper }}{% for c in m.tool_calls or [] " \
+    "%}" call "{% endfor %}{% endfor %}"
+
 static void chats_are_the_same_or_there_is_no_memory(void **state) {
     (void)state;
-    static const char source[] =
-        "{% for m in messages %}<|{{ m.role }}|>{{ 'a' 'b' ~ (m.content or '')|upper }}{% for c in m.tool_calls or [] "
-        "%}<call>{{ c.function.name }}{% for k, v in c.function.arguments|items %}<k>{{ k }}</k><v>{{ v }}</v>"
-        "{% endfor %}</call>{% endfor %}{% endfor %}";
+    static const char *const sources[] = {
+        EACH_CALL("<call>{{ c.function.name }}{% for k, v in c.function.arguments|items %}<k>{{ k }}</k><v>{{ v }}</v>"
+                  "{% endfor %}</call>"),
+        EACH_CALL("<call>{{ {'id': c.id, 'name': c.function.name, 'arguments': c.function.arguments}|tojson }}</call>"),
+        EACH_CALL("<call>[{{ c.function.name }}({% for k, v in c.function.arguments|items %}{{ k }}={{ v|tojson }},"
+                  "{% endfor %})]"),
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}<|{{ m.role }}|>"
+        "{{ m.content }}{{ m.tool_calls|tojson if m.tool_calls }}{% endfor %}"};
     if (!CAN_REFUSE) skip();
-    char usual[4096], text[4096];
-    cllm_error err;
-    assert_ok(use_chat(text_of(source), usual, &err), &err);
-    assert_non_null(strstr(usual, "<call>f<k>a</k><v>1</v></call>"));
-    for (int all_later = 0; all_later < 2; all_later++) {
+    for (size_t i = 0; i < 2 * (sizeof sources / sizeof *sources); i++) {
+        const cllm_string source = text_of(sources[i / 2]);
+        char usual[4096], text[4096];
+        cllm_error err;
         bool failed = true;
+        assert_ok(use_chat(source, usual, &err), &err);
         for (size_t n = 1; failed; n++) {
-            refuse(n, all_later ? SIZE_MAX - 1 : n);
-            const cllm_status status = use_chat(text_of(source), text, &err);
+            refuse(n, i % 2 ? SIZE_MAX - 1 : n);
+            const cllm_status status = use_chat(source, text, &err);
             failed = stop_refusing();
             if (failed)
                 assert_error(status, &err, CLLM_ERR_MEMORY, "no memory");
