@@ -382,10 +382,11 @@ $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
 $(BUILD)/fuzz_request $(BUILD)/fuzz_http: $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(filter-out %/main.o,$(PROGRAM_OBJECTS)) $(BUILD)/libcllm.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
 
+fuzz-run-jinja: DICTIONARY := -dict=tests/fuzz/jinja.dict
 fuzz-run-%: $(BUILD)/fuzz_%
 	@mkdir -p $(BUILD)/corpus/$*
 	@echo "fuzzing $* for $(FUZZ_SECONDS) s"
-	@rm -f $(BUILD)/$*-timeout-*; all='-max_total_time=$(FUZZ_SECONDS) $(BUILD)/corpus/$* tests/fuzz/corpus/$*'; \
+	@rm -f $(BUILD)/$*-timeout-*; all='-max_total_time=$(FUZZ_SECONDS) $(DICTIONARY) $(BUILD)/corpus/$* tests/fuzz/corpus/$*'; \
 	fuzz() { $< -timeout=30 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/$*- "$$@" > $(BUILD)/$*.log 2>&1; }; \
 	fuzz $$all || { [ $$? = 70 ] && fuzz $(BUILD)/$*-timeout-* && fuzz $$all; } || { cat $(BUILD)/$*.log; exit 1; }
 	@tail -n 1 $(BUILD)/$*.log

@@ -336,7 +336,8 @@ typedef struct cllm_call_options {
  * the reasoning that may come first, for cllm_generation_options. Valid as long as the chat. Where the arguments are
  * not one JSON object, they come in the order of the schema, and a string between marks ends at the mark after it.
  * Errors: FORMAT and UNSUPPORTED (as for cllm_answer_create), ARGUMENT (there is no tool, or none of this name; a name
- * that the format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow), MEMORY.
+ * that the format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow, or schemas that are
+ * too large), MEMORY.
  * cllm_grammar_create refuses the schema of a strict tool that it cannot enforce, and names the tool. */
 CLLM_API cllm_status cllm_chat_call_structure(const cllm_chat *chat, const cllm_call_options *options,
                                               const cllm_part *prompt, size_t n_parts, char **structure,

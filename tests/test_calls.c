@@ -362,11 +362,44 @@ static void what_cannot_be_kept_is_refused(void **state) {
     end(&w);
 }
 
+/* Each argument's schema gets the definitions of the whole, so this one would need 600 MB. */
+static void schemas_are_not_repeated_without_end(void **state) {
+    (void)state;
+    static const char *const sources[] = {
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for c in m.tool_calls or [] %}<call>{{ "
+        "c.function.name }}{% for k, v in c.function.arguments|items %}<k>{{ k }}</k><v>{{ v }}</v>{% endfor %}"
+        "</call>{% endfor %}{% endfor %}",
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for c in m.tool_calls or [] %}<call>[{{ "
+        "c.function.name }}({% for k, v in c.function.arguments|items %}{{ k }}={{ v|tojson }},{% endfor %})]"
+        "{% endfor %}{% endfor %}"};
+    enum { N_KEYS = 6000, KEY_BYTES = 32, DEFINITION_BYTES = 100000 };
+    char *tools = malloc(N_KEYS * KEY_BYTES + DEFINITION_BYTES + 400), *at = tools;
+    assert_non_null(tools);
+    at += sprintf(at, "[{\"name\": \"f\", \"parameters\": {\"type\": \"object\", \"$defs\": {\"a\": {\"title\": \"");
+    memset(at, 'x', DEFINITION_BYTES);
+    at += DEFINITION_BYTES;
+    at += sprintf(at, "\"}}, \"properties\": {");
+    for (int i = 0; i < N_KEYS; i++) at += sprintf(at, "%s\"k%d\": {\"type\": \"null\"}", i ? ", " : "", i);
+    strcpy(at, "}}}]");
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        const cllm_call_options options = {.tools = text_of(tools)};
+        cllm_chat *chat = make_chat(text_of(sources[i]));
+        char *structure;
+        cllm_preamble preamble;
+        cllm_error err = {.message = ""};
+        assert_error(cllm_chat_call_structure(chat, &options, NULL, 0, &structure, &preamble, &err), &err,
+                     CLLM_ERR_UNSUPPORTED, "too large");
+        cllm_chat_destroy(chat);
+    }
+    free(tools);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_in_every_form),
         cmocka_unit_test(published_templates_write_what_is_read),
         cmocka_unit_test(what_cannot_be_kept_is_refused),
+        cmocka_unit_test(schemas_are_not_repeated_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

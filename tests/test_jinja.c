@@ -368,7 +368,13 @@ static void hostile_templates_end_in_an_error(void **state) {
     check_limit("{{ 9223372036854775807 + 1 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 10**30 }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 99999999999999999999 }}", CLLM_ERR_FORMAT, "64 bits");
+    check_limit(
+        "{{ 0.00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000001e99 }}",
+        CLLM_ERR_FORMAT, "too many digits");
     check_limit("{{ '99999999999999999999'|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ '-9223372036854775809'|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ '9223372036854775808'|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
+    check_limit("{{ '%x' % -1 }}", CLLM_ERR_UNSUPPORTED, "a negative integer");
     check_limit("{{ 'ffffffffffffffffffff'|int(0, 16) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ '-ffffffffffffffffffff'|int(0, 16) }}", CLLM_ERR_UNSUPPORTED, "64 bits");
     check_limit("{{ 1e30|int }}", CLLM_ERR_UNSUPPORTED, "64 bits");
@@ -402,6 +408,51 @@ static void hostile_templates_end_in_an_error(void **state) {
     arena_free(&r.arena);
     free(elif);
     free(all);
+}
+
+/* The bytes of strings that are read count as steps, and so do the names among which one is looked for. */
+static void long_strings_and_many_names_meet_the_limit(void **state) {
+    (void)state;
+    static const char *const searches[] = {"part in a",           "a.find(part)",       "a.count(part)",
+                                           "a.replace(part, '')", "a.split(part)",      "a.rsplit(part, 1)",
+                                           "a.partition(part)",   "a.rpartition(part)", "a.strip('b' * 200000 ~ 'a')"};
+    char text[256];
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) {
+        snprintf(text, sizeof text, "{%% set a = 'a' * 400000 %%}{%% set part = 'a' * 200000 ~ 'b' %%}{{ %s }}",
+                 searches[i]);
+        check_limit(text, CLLM_ERR_UNSUPPORTED, "steps");
+    }
+    static const char *const looks[] = {"a[-1]", "a[-1:]", "a|length", "a is upper", "a != b", "a < b"};
+    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+        snprintf(text, sizeof text,
+                 "{%% set a = 'a' * 2000000 %%}{%% set b = 'a' * 2000000 %%}{%% for i in range(100000) %%}{%% if %s "
+                 "%%}{%% endif %%}{%% endfor %%}",
+                 looks[i]);
+        check_limit(text, CLLM_ERR_UNSUPPORTED, "steps");
+    }
+    check_limit("{{ ('a ' * 500000).rsplit(none, 500000)|length }}{{ x.y }}", CLLM_ERR_ARGUMENT, "'x' is undefined");
+    enum { N_NAMES = 10000, MOST_NAME = 24 };
+    char *names = malloc(N_NAMES * MOST_NAME + sizeof text), *at = names;
+    assert_non_null(names);
+    for (int i = 0; i < N_NAMES; i++) at += snprintf(at, MOST_NAME, "{%% set a%d = 0 %%}", i);
+    strcpy(at, "{% for i in range(100000) %}{% if x %}{% endif %}{% endfor %}");
+    check_limit(names, CLLM_ERR_UNSUPPORTED, "steps");
+    free(names);
+}
+
+/* A vocabulary may spell a special token with any bytes. */
+static void a_variable_that_is_not_utf8_is_read(void **state) {
+    (void)state;
+    static char bytes[100000];
+    memset(bytes, 0x80, sizeof bytes);
+    const json_member member = {{"bos_token", 9}, {.kind = JSON_STRING, .string = {bytes, sizeof bytes}}};
+    const json_value variables = {.kind = JSON_OBJECT, .count = 1, .members = &member};
+    static const char source[] =
+        "{{ bos_token|list|length }} {{ ('a' ~ bos_token)|list|length }} {{ bos_token|length }}";
+    rendering r = render(source, sizeof source - 1, &variables);
+    assert_ok(r.status, &r.err);
+    assert_string_equal(r.text, "0 1 0");
+    arena_free(&r.arena);
 }
 
 /* Calls that meet the limit on memory end in an error, whichever of their allocations fails. */
@@ -480,6 +531,8 @@ int main(void) {
         cmocka_unit_test(published_templates_render_to_the_byte),
         cmocka_unit_test(characters_of_values_are_never_trusted),
         cmocka_unit_test(hostile_templates_end_in_an_error),
+        cmocka_unit_test(long_strings_and_many_names_meet_the_limit),
+        cmocka_unit_test(a_variable_that_is_not_utf8_is_read),
         cmocka_unit_test(any_allocation_of_a_method_may_fail),
         cmocka_unit_test(any_allocation_of_a_macro_may_fail),
         cmocka_unit_test(a_template_has_an_object_and_is_utf8),

@@ -1,5 +1,5 @@
 /* Tests what happens when memory runs out: each allocation in turn fails, while JSON is read, grammars are compiled and
- * texts are matched. Each time the result is the usual one, or the error MEMORY. */
+ * texts are matched, and chats rendered and read. Each time the result is the usual one, or the error MEMORY. */
 #include "support/allocations.h"
 #include "support/check.h"
 #include "support/vocabulary.h"
@@ -279,11 +279,112 @@ static void matchers_keep_their_places(void **state) {
     unload(&l);
 }
 
+/* ------------------------------------------------------------------------------------------------------------- chats */
+
+/* Make a chat of a template, render a conversation, write the structure of its calls and read an answer. text: [4096],
+ * out, what was rendered, and the answer's deltas. */
+static cllm_status use_chat(cllm_string source, char *text, cllm_error *err) {
+    static const char conversation[] =
+        "{\"messages\": [{\"role\": \"system\", \"content\": \"s\"}, {\"role\": \"user\", \"content\": \"u\"}, "
+        "{\"role\": \"assistant\", \"content\": null, "
+        "\"tool_calls\": [{\"id\": \"1\", \"function\": {\"name\": \"f\", \"arguments\": \"{\\\"a\\\": 1}\"}}]}]}";
+    static const char tools[] =
+        "[{\"name\": \"f\", \"parameters\": {\"properties\": {\"a\": {\"type\": \"integer\"}}}}]";
+    const cllm_chat_options options = {.source = source};
+    const cllm_string variables = text_of(conversation);
+    const cllm_call_options calls = {.tools = text_of(tools)};
+    cllm_chat *chat = NULL;
+    cllm_part *parts = NULL;
+    cllm_answer *answer = NULL;
+    char *structure = NULL;
+    cllm_preamble preamble;
+    const cllm_delta *deltas;
+    size_t n_parts = 0, n_deltas = 0;
+    cllm_status status = cllm_chat_create(&options, &chat, err);
+    if (status == CLLM_OK)
+        status = cllm_chat_render(chat, &variables, 1, CLLM_RENDER_NO_REASONING, 0, &parts, &n_parts, err);
+    if (status == CLLM_OK) status = cllm_chat_call_structure(chat, &calls, NULL, 0, &structure, &preamble, err);
+    if (status == CLLM_OK) status = cllm_answer_create(chat, NULL, 0, calls.tools, &answer, err);
+    if (status == CLLM_OK)
+        status =
+            cllm_answer_take(answer, text_of("Yes. <call>f<k>a</k><v>5</v></call>"), true, &deltas, &n_deltas, err);
+    *text = '\0';
+    for (size_t i = 0; i < n_parts; i++) strncat(text, parts[i].text.data, parts[i].text.length);
+    for (size_t i = 0; i < n_deltas; i++) strncat(text, deltas[i].text.data, deltas[i].text.length);
+    if (structure) strcat(text, structure);
+    cllm_answer_destroy(answer);
+    cllm_free(structure);
+    cllm_free(parts);
+    cllm_chat_destroy(chat);
+    return status;
+}
+
+#define EACH_CALL(call)                                                                                             \
+    "{% for m in messages %}<|{{ m.role }}|>{{ 'a' 'b' ~ (m.content or '')|upper }}{% for c in m.tool_calls or [] " \
+    "%}" call "{% endfor %}{% endfor %}"
+
+static void chats_are_the_same_or_there_is_no_memory(void **state) {
+    (void)state;
+    static const char *const sources[] = {
+        EACH_CALL("<call>{{ c.function.name }}{% for k, v in c.function.arguments|items %}<k>{{ k }}</k><v>{{ v }}</v>"
+                  "{% endfor %}</call>"),
+        EACH_CALL("<call>{{ {'id': c.id, 'name': c.function.name, 'arguments': c.function.arguments}|tojson }}</call>"),
+        EACH_CALL("<call>[{{ c.function.name }}({% for k, v in c.function.arguments|items %}{{ k }}={{ v|tojson }},"
+                  "{% endfor %})]"),
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}<|{{ m.role }}|>"
+        "{{ m.content }}{{ m.tool_calls|tojson if m.tool_calls }}{% endfor %}"};
+    if (!CAN_REFUSE) skip();
+    for (size_t i = 0; i < 2 * (sizeof sources / sizeof *sources); i++) {
+        const cllm_string source = text_of(sources[i / 2]);
+        char usual[4096], text[4096];
+        cllm_error err;
+        bool failed = true;
+        assert_ok(use_chat(source, usual, &err), &err);
+        for (size_t n = 1; failed; n++) {
+            refuse(n, i % 2 ? SIZE_MAX - 1 : n);
+            const cllm_status status = use_chat(source, text, &err);
+            failed = stop_refusing();
+            if (failed)
+                assert_error(status, &err, CLLM_ERR_MEMORY, "no memory");
+            else
+                assert_string_equal(text, usual);
+        }
+    }
+}
+
+/* Strings side by side are joined in memory that grows with their sum, not with its square. */
+static void many_strings_are_joined(void **state) {
+    (void)state;
+    enum { N_STRINGS = 20000 };
+    if (!CAN_REFUSE) skip();
+    char *source = malloc(N_STRINGS * 7 + 32), *at = source + sprintf(source, "{{ (");
+    assert_non_null(source);
+    for (int i = 0; i < N_STRINGS; i++) at += sprintf(at, "'abcd'");
+    strcpy(at, ")|length }}");
+    cllm_chat *chat;
+    cllm_part *parts;
+    size_t n_parts;
+    cllm_error err;
+    const cllm_string none = text_of("{}");
+    const cllm_chat_options options = {.source = text_of(source)};
+    n_asked = 0;
+    assert_ok(cllm_chat_create(&options, &chat, &err), &err);
+    assert_true(n_asked < 1000);
+    assert_ok(cllm_chat_render(chat, &none, 1, CLLM_RENDER_AS_IS, 0, &parts, &n_parts, &err), &err);
+    assert_int_equal(n_parts, 1);
+    assert_memory_equal(parts[0].text.data, "80000", 5);
+    cllm_free(parts);
+    cllm_chat_destroy(chat);
+    free(source);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_is_read_or_there_is_no_memory),
         cmocka_unit_test(grammars_are_the_same_or_there_is_no_memory),
         cmocka_unit_test(matchers_keep_their_places),
+        cmocka_unit_test(chats_are_the_same_or_there_is_no_memory),
+        cmocka_unit_test(many_strings_are_joined),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

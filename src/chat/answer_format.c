@@ -255,11 +255,11 @@ static bool find_reasoning_rendered(finder *f) {
             close.length += word + first_mark(rest(tail, word)).length;
         }
         const size_t close_at = (size_t)(close.data - after.data);
+        if (content < close_at + close.length) continue; /* the content is within a mark */
         f->format->reasoning_open = (answer_mark){open, {"", 0}, space_behind(before)};
         f->format->reasoning_close =
             (answer_mark){close, cut(after, 0, close_at), space_before(rest(after, close_at + close.length))};
-        if (content != nowhere && content > close_at)
-            f->format->content_open = mark_of(cut(after, close_at + close.length, content));
+        if (content != nowhere) f->format->content_open = mark_of(cut(after, close_at + close.length, content));
         return true;
     }
     return false;
@@ -384,6 +384,7 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
     if (tag != nowhere && tag > 1 && between.data[tag - 1] == '/') { /* <key>value</key> */
         o->form = CALLS_TAGS;
         o->key_open = cut(between, 0, tag - 1);
+        if (!ends_with(before, o->key_open)) return nowhere;
         o->name_end = trimmed(cut(before, 0, before.length - o->key_open.length));
         const size_t closed = find(x, end, text_of(KEY_2 ">"));
         return closed == nowhere ? nowhere : closed + sizeof KEY_2;

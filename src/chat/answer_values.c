@@ -86,6 +86,7 @@ reading reader_match(text_reader *r, cllm_string mark) {
         for (; space < mark.length && is_space(mark.data[space]); space++) line |= mark.data[space] == '\n';
         while (line && at < r->length && is_space(r->text[at])) at++;
         if (line) i = space;
+        if (i == mark.length && (at < r->length || r->ended)) break;
         if (at == r->length) return at_end(r);
         if (r->text[at++] != mark.data[i++]) return READ_NO;
     }
@@ -488,8 +489,8 @@ static void put_value(answer_text *out, unsigned types, cllm_string value) {
     json_value v = {.kind = JSON_STRING};
     const bool may_be = types != IS_STRING && end > from;
     bool written = false;
-    if (may_be && json_read(value.data + from, end - from, &a, &v, NULL) == CLLM_OK && v.kind != JSON_STRING &&
-        is_of(&v, types)) {
+    cllm_status status = may_be ? json_read(value.data + from, end - from, &a, &v, NULL) : CLLM_OK;
+    if (may_be && status == CLLM_OK && v.kind != JSON_STRING && is_of(&v, types)) {
         json_writer w = {.put = put_json, .user = out};
         if (is_finite(&v))
             json_write(&w, &v);
@@ -499,9 +500,9 @@ static void put_value(answer_text *out, unsigned types, cllm_string value) {
     } else if (may_be && (!(types & IS_STRING) || char_is_one_of(value.data[from], "{["))) { /* as Python prints it */
         text_reader r = {.text = value.data + from, .length = end - from, .ended = true};
         answer_text literal = {0};
-        if (reader_read_literal(&r, &literal, 0) == READ_YES && r.at == r.length &&
-            json_read(literal.bytes, literal.length, &a, &v, NULL) == CLLM_OK && v.kind != JSON_STRING &&
-            is_of(&v, types)) {
+        const bool is_literal = reader_read_literal(&r, &literal, 0) == READ_YES && r.at == r.length;
+        if (is_literal && status != CLLM_ERR_MEMORY) status = json_read(literal.bytes, literal.length, &a, &v, NULL);
+        if (is_literal && status == CLLM_OK && v.kind != JSON_STRING && is_of(&v, types)) {
             answer_put(out, literal.bytes, literal.length);
             written = true;
         }
@@ -509,6 +510,7 @@ static void put_value(answer_text *out, unsigned types, cllm_string value) {
         answer_text_free(&literal);
     }
     arena_free(&a);
+    out->failed |= status == CLLM_ERR_MEMORY;
     if (written) return;
     answer_put(out, "\"", 1);
     answer_put_escaped(out, value.data, value.length);

@@ -219,6 +219,18 @@ static void put_object(writer *w, const tool *t) {
     close_schema(w, t, false);
 }
 
+/* A schema's definitions are repeated for each argument, and a list of arguments for each one that may be the first. So
+ * a few megabytes of schemas may ask for more memory than there is. */
+enum { MOST_BYTES = 64 << 20 };
+
+/* True if there is room for another argument. */
+static bool has_room(writer *w) {
+    if (w->status == CLLM_OK && w->out.length > MOST_BYTES)
+        w->status = error_set(w->err, CLLM_ERR_UNSUPPORTED,
+                              "the schemas of the tools are too large for this model's format of calls");
+    return w->status == CLLM_OK;
+}
+
 /* One argument's value as JSON. Its schema gets the definitions of the whole schema, because it may refer to them. */
 static void put_argument(writer *w, const tool *t, const json_value *schema) {
     static const char *const shared[] = {"$schema", "$defs", "definitions"};
@@ -358,7 +370,7 @@ static void put_keys(writer *w, const tool *t) {
         close_repeat(w, 0, 0);
         return;
     }
-    for (uint32_t i = 0; i < all->count; i++) {
+    for (uint32_t i = 0; i < all->count && has_room(w); i++) {
         const cllm_string key = all->members[i].name;
         if (key.length == 0) continue;
         open_repeat(w);
@@ -374,10 +386,10 @@ static void put_list(writer *w, const tool *t) {
     const uint32_t n = all ? all->count : 0;
     uint32_t first = 0;
     open_any(w);
-    for (bool open = true; first < n && open; first++) {
+    for (bool open = true; first < n && open && has_room(w); first++) {
         open_part(w, '[');
         put_assigned(w, t, all->members[first].name, &all->members[first].value);
-        for (uint32_t i = first + 1; i < n; i++) {
+        for (uint32_t i = first + 1; i < n && has_room(w); i++) {
             open_repeat(w);
             put_words(w, ",");
             put_space(w);
@@ -452,11 +464,14 @@ static void put_json_call(writer *w, const tool *t) {
         put_object(w, t);
         put_space(w);
         put_words(w, "}");
-    } else if (json_read(own.data, own.length, &a, &like, NULL) == CLLM_OK ||
-               json_read(plain, sizeof plain - 1, &a, &like, NULL) == CLLM_OK) {
-        put_like(w, &like, t, false);
     } else {
-        w->status = error_set(w->err, CLLM_ERR_MEMORY, "no memory for a structure");
+        cllm_status status = json_read(own.data, own.length, &a, &like, NULL);
+        if (status != CLLM_OK && status != CLLM_ERR_MEMORY)
+            status = json_read(plain, sizeof plain - 1, &a, &like, NULL);
+        if (status == CLLM_OK)
+            put_like(w, &like, t, false);
+        else
+            w->status = error_set(w->err, CLLM_ERR_MEMORY, "no memory for a structure");
     }
     arena_free(&a);
 }

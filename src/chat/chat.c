@@ -112,8 +112,8 @@ cllm_status cllm_chat_create(const cllm_chat_options *o, cllm_chat **out, cllm_e
     if (status == CLLM_OK) status = jinja_parse(chat->source.data, chat->source.length, &chat->arena, &chat->tree, err);
     if (status == CLLM_OK) status = answer_format_find(chat, err);
     if (status == CLLM_OK) {
-        chat->forms = message_forms_find(chat);
-        if (!spell_reasoning_end(chat)) status = error_set(err, CLLM_ERR_MEMORY, "no memory for a chat template");
+        if (!message_forms_find(chat, &chat->forms) || !spell_reasoning_end(chat))
+            status = error_set(err, CLLM_ERR_MEMORY, "no memory for a chat template");
     }
     if (status == CLLM_OK) {
         *out = chat;

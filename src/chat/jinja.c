@@ -36,7 +36,8 @@ static bool same_name(jinja_value a, jinja_value b) {
     return a.string->length == b.string->length && memcmp(a.string->bytes, b.string->bytes, a.string->length) == 0;
 }
 
-static jinja_value *find(const jinja_scope *scope, jinja_value name) {
+static jinja_value *find(jinja_run *r, const jinja_scope *scope, jinja_value name) {
+    if (!jinja_step(r, (scope->count + name.string->length) / 16)) return NULL;
     for (uint32_t i = 0; i < scope->count; i++)
         if (same_name(scope->variables[i].name, name)) return &scope->variables[i].value;
     return NULL;
@@ -44,7 +45,8 @@ static jinja_value *find(const jinja_scope *scope, jinja_value name) {
 
 static void set(jinja_run *r, jinja_value name, jinja_value value) {
     jinja_scope *scope = r->scope;
-    jinja_value *old = find(scope, name);
+    jinja_value *old = find(r, scope, name);
+    if (jinja_failed(r)) return;
     if (old) {
         *old = value;
         return;
@@ -62,7 +64,7 @@ static void set(jinja_run *r, jinja_value name, jinja_value value) {
 
 static jinja_value look_up(jinja_run *r, jinja_value name) {
     for (const jinja_scope *scope = r->scope; scope; scope = scope->outer) {
-        const jinja_value *value = find(scope, name);
+        const jinja_value *value = find(r, scope, name);
         if (value) return *value;
     }
     const jinja_function *global = jinja_find_global((cllm_string){name.string->bytes, name.string->length});

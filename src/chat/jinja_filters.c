@@ -5,7 +5,6 @@
 #include "chat/jinja_case.h"
 #include "chat/jinja_run.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,8 @@
 #include <time.h>
 
 #define ARGUMENTS jinja_run *r, jinja_value self, const jinja_value *args
+
+static const jinja_value absent = {.kind = JINJA_ABSENT};
 
 static bool given(jinja_value v) { return v.kind != JINJA_ABSENT; }
 static bool truth(jinja_value v) { return given(v) && jinja_truth(v); }
@@ -102,20 +103,21 @@ static jinja_value filter_indent(ARGUMENTS) {
     if (self.kind != JINJA_STRING)
         return jinja_fail(r, CLLM_ERR_ARGUMENT, "unsupported operand type(s) for +=: '%s' and 'str'",
                           jinja_type_name(self));
-    const jinja_value text = jinja_string_of(r, self);
     const bool first = truth(args[1]), blank = truth(args[2]);
     jinja_value by = args[0];
     if (by.kind != JINJA_STRING) {
         const int64_t width = jinja_whole_or(r, args[0], 4);
         by = jinja_calculate(r, '*', jinja_trusted(r, " "), jinja_integer(width));
     }
-    if (jinja_failed(r)) return text;
+    const jinja_value whole = jinja_add(r, self, jinja_trusted(r, "\n")); /* so that the last line may be empty */
+    const jinja_value lines = call_method(r, "splitlines", whole, NULL, 0);
     jinja_builder b = {.run = r};
-    const jinja_string *s = text.string;
-    for (size_t from = 0, end; from <= s->length; from = end + 1) {
-        for (end = from; end < s->length && s->bytes[end] != '\n'; end++) {}
-        if ((from == 0 && first) || (from > 0 && (blank || end > from))) jinja_put_string(&b, by.string);
-        jinja_put_slice(&b, s, from, end < s->length ? end + 1 : end);
+    for (size_t i = 0; !jinja_failed(r) && i < lines.list->count; i++) {
+        const jinja_string *line = lines.list->items[i].string;
+        const jinja_string *before = i > 0 ? lines.list->items[i - 1].string : NULL;
+        if (before) jinja_put(&b, "\n", 1, jinja_byte_trusted(before, before->length)); /* as its newline was */
+        if (i == 0 ? first : blank || line->length > 0) jinja_put_string(&b, by.string);
+        jinja_put_string(&b, line);
     }
     return jinja_built(&b);
 }
@@ -227,60 +229,114 @@ static jinja_value filter_abs(ARGUMENTS) {
     if (!jinja_is_number(self))
         return jinja_fail(r, CLLM_ERR_ARGUMENT, "bad operand type for abs(): '%s'", jinja_type_name(self));
     if (self.kind == JINJA_BOOL) return jinja_integer(self.boolean);
-    return jinja_number(self) < 0 ? jinja_negate(r, self) : self;
+    if (self.kind == JINJA_FLOAT) return jinja_float(fabs(self.number));
+    return self.integer < 0 ? jinja_negate(r, self) : self;
 }
 
-/* Read a text that is one number, with white space around it. Returns false if it is not. is_whole: out, true if the
- * number is in *integer; otherwise it is in *number. base: of an integer; if there is no such base, the text is read as
- * a float. */
-static bool read_number(const jinja_string *s, double *number, bool *is_whole, int64_t *integer, int64_t base) {
-    char text[400];
-    size_t from = 0, end = s->length, n = 0;
+/* A text without the white space around it. */
+static cllm_string without_space(const jinja_string *s) {
+    size_t from = 0, end = s->length;
     while (from < end && char_is_one_of(s->bytes[from], " \t\n\r\f\v")) from++;
     while (end > from && char_is_one_of(s->bytes[end - 1], " \t\n\r\f\v")) end--;
-    if (end == from || end - from >= sizeof text) return false;
-    for (size_t i = from; i < end; i++)
-        if (s->bytes[i] != '_' || i == from) text[n++] = s->bytes[i];
-    text[n] = 0;
-    char *rest = text; /* strtoll does not set it for a wrong base */
-    errno = 0;
-    if (base == 0 || (base >= 2 && base <= 36)) *integer = strtoll(text, &rest, (int)base);
-    *is_whole = *rest == 0 && errno == 0;
-    if (*is_whole) return true;
-    if (*rest == 0 && base != 10) { /* it has more than 64 bits: any float beyond them tells that */
-        *number = 2 * (double)*integer;
-        return true;
+    return (cllm_string){s->bytes + from, end - from};
+}
+
+static int digit_of(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    const char letter = c | 32;
+    return letter >= 'a' && letter <= 'z' ? letter - 'a' + 10 : 99;
+}
+
+/* Read an integer as Python's int() does: with a prefix like 0x that fits the base, and single "_" between digits.
+ * Returns false if it is not one. base: 2 to 36, or 0, which means that the prefix tells it. fits: out, false if the
+ * integer has more than 64 bits. */
+static bool read_integer(cllm_string s, int64_t base, int64_t *integer, bool *fits) {
+    size_t i = s.length > 0 && char_is_one_of(s.data[0], "+-");
+    const bool minus = i > 0 && s.data[0] == '-';
+    const bool has_zero = i + 1 < s.length && s.data[i] == '0';
+    const char letter = has_zero ? s.data[i + 1] | 32 : 0;
+    const int64_t of_prefix = letter == 'b' ? 2 : letter == 'o' ? 8 : letter == 'x' ? 16 : 0;
+    bool after_digit = of_prefix > 0 && (base == 0 || base == of_prefix);
+    *integer = 0;
+    *fits = true;
+    if (after_digit) i += 2;
+    const bool only_zeros = base == 0 && !after_digit && has_zero; /* Python refuses "010" without a base */
+    if (base == 0) base = after_digit ? of_prefix : 10;
+    if (base < 2 || base > 36 || i == s.length) return false;
+    for (; i < s.length; i++) {
+        const bool is_line = s.data[i] == '_';
+        const int64_t digit = is_line ? 0 : digit_of(s.data[i]);
+        if ((is_line && !after_digit) || digit >= base || (only_zeros && digit > 0)) return false;
+        after_digit = !is_line;
+        if (is_line) continue;
+        *fits = *fits && !__builtin_mul_overflow(*integer, base, integer) &&
+                !__builtin_add_overflow(*integer, minus ? -digit : digit, integer);
     }
-    const bool plain = strspn(text, "+-.0123456789eE") == n && strpbrk(text, "0123456789");
+    return after_digit;
+}
+
+/* Read a number as Python's float() does. Returns false if it is not one. */
+static bool read_float(cllm_string s, double *number) {
+    static const char digits[] = "0123456789";
+    static const struct {
+        const char *name;
+        double value;
+    } names[] = {{"inf", INFINITY}, {"infinity", INFINITY}, {"nan", NAN}};
+    char text[JSON_FEW_BYTES + 1], *at = text;
+    size_t n = 0;
+    if (s.length > JSON_FEW_BYTES) return false;
+    for (size_t i = 0; i < s.length; i++) {
+        const bool skip = s.data[i] == '_' && i > 0 && i + 1 < s.length && digit_of(s.data[i - 1]) < 10 &&
+                          digit_of(s.data[i + 1]) < 10;
+        if (!skip) text[n++] = s.data[i] >= 'A' && s.data[i] <= 'Z' ? (char)(s.data[i] | 32) : s.data[i];
+    }
+    text[n] = 0;
+    at += char_is_one_of(*at, "+-");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(at, names[i].name) == 0 && strlen(text) == n) {
+            *number = *text == '-' ? -names[i].value : names[i].value;
+            return true;
+        }
+    const size_t before = strspn(at, digits), after = at[before] == '.' ? strspn(at + before + 1, digits) : 0;
+    if (before + after == 0) return false;
+    at += before + (at[before] == '.') + after;
+    if (*at == 'e') {
+        at += 1 + char_is_one_of(at[1], "+-");
+        if (strspn(at, digits) == 0) return false;
+        at += strspn(at, digits);
+    }
     *number = json_parse_float(text, n);
-    return plain;
+    return at == text + n;
 }
 
 static jinja_value filter_int(ARGUMENTS) {
     const jinja_value otherwise = given(args[0]) ? args[0] : jinja_integer(0);
+    const int64_t base = jinja_whole_or(r, args[1], 10);
     double number = 0;
-    int64_t integer = 0;
-    bool is_whole = false;
+    if (self.kind == JINJA_UNDEFINED) return jinja_fail_missing(r, self);
     if (self.kind == JINJA_INTEGER || self.kind == JINJA_BIG) return self;
     if (self.kind == JINJA_BOOL) return jinja_integer(self.boolean);
-    if (self.kind == JINJA_FLOAT)
+    if (self.kind == JINJA_FLOAT) {
         number = self.number;
-    else if (self.kind != JINJA_STRING ||
-             !read_number(self.string, &number, &is_whole, &integer, jinja_whole_or(r, args[1], 10)))
-        return otherwise;
-    if (is_whole) return jinja_integer(integer);
+    } else {
+        int64_t integer;
+        bool fits;
+        if (self.kind != JINJA_STRING) return otherwise;
+        if (read_integer(without_space(self.string), base, &integer, &fits))
+            return fits ? jinja_integer(integer) : jinja_too_large(r);
+        if (!read_float(without_space(self.string), &number)) return otherwise;
+    }
     if (!isfinite(number)) return otherwise;
     return jinja_fits(number) ? jinja_integer((int64_t)number) : jinja_too_large(r);
 }
 
 static jinja_value filter_float(ARGUMENTS) {
-    (void)r;
     double number = 0;
-    int64_t integer = 0;
-    bool is_whole = false;
+    if (self.kind == JINJA_UNDEFINED) return jinja_fail_missing(r, self);
     if (jinja_is_number(self)) return jinja_float(jinja_number(self));
-    if (self.kind == JINJA_STRING && read_number(self.string, &number, &is_whole, &integer, 10))
-        return jinja_float(is_whole ? (double)integer : number);
+    if ((self.kind == JINJA_STRING && read_float(without_space(self.string), &number)) ||
+        (self.kind == JINJA_BIG && read_float(without_space(self.string), &number) && isfinite(number)))
+        return jinja_float(number);
     return given(args[0]) ? args[0] : jinja_float(0);
 }
 
@@ -307,7 +363,8 @@ static jinja_value filter_round(ARGUMENTS) {
         const int64_t n = jinja_whole_or(r, self, 0);
         return precision >= 0 ? jinja_integer(n) : round_whole(r, n, precision < -20 ? 20 : -precision);
     }
-    if (precision > 300 || precision < -300) return jinja_float(x);
+    if (precision > 300 || !isfinite(x)) return jinja_float(x);
+    if (precision < -308) return jinja_float(0 * x);
     if (!is_common) {
         const double factor = pow(10, (double)precision);
         if (jinja_spells(args[1], "ceil")) return jinja_float(ceil(x * factor) / factor);
@@ -364,7 +421,7 @@ static jinja_value filter_join(ARGUMENTS) {
     jinja_builder b = {.run = r};
     for (size_t i = 0; i < all.count && !jinja_failed(r); i++) {
         if (i > 0) jinja_put_string(&b, between.string);
-        jinja_put_value(&b, follow(r, all.items[i], args[1], (jinja_value){.kind = JINJA_ABSENT}));
+        jinja_put_value(&b, follow(r, all.items[i], args[1], absent));
     }
     return jinja_built(&b);
 }
@@ -373,13 +430,14 @@ static jinja_value filter_sum(ARGUMENTS) {
     const jinja_list all = jinja_walk(r, self);
     jinja_value sum = given(args[1]) ? args[1] : jinja_integer(0);
     for (size_t i = 0; i < all.count && !jinja_failed(r); i++)
-        sum = jinja_add(r, sum, follow(r, all.items[i], args[0], (jinja_value){.kind = JINJA_ABSENT}));
+        sum = jinja_add(r, sum, follow(r, all.items[i], args[0], absent));
     return sum;
 }
 
-/* The value by which an item is sorted. */
-static jinja_value order_key(jinja_run *r, jinja_value item, jinja_value attribute, bool case_sensitive) {
-    const jinja_value key = follow(r, item, attribute, (jinja_value){.kind = JINJA_ABSENT});
+/* The value by which an item is sorted. otherwise: as for follow. */
+static jinja_value order_key(jinja_run *r, jinja_value item, jinja_value attribute, jinja_value otherwise,
+                             bool case_sensitive) {
+    const jinja_value key = follow(r, item, attribute, otherwise);
     return key.kind == JINJA_STRING && !case_sensitive ? jinja_change_case(r, key.string, JINJA_LOWER) : key;
 }
 
@@ -402,7 +460,7 @@ static void sort_pairs(jinja_run *r, jinja_pair *pairs, size_t n, bool reverse) 
 static jinja_pair *keyed(jinja_run *r, jinja_list all, jinja_value attribute, bool case_sensitive) {
     jinja_pair *pairs = jinja_alloc(r, all.count, sizeof *pairs);
     for (size_t i = 0; pairs && i < all.count && !jinja_failed(r); i++)
-        pairs[i] = (jinja_pair){order_key(r, all.items[i], attribute, case_sensitive), all.items[i]};
+        pairs[i] = (jinja_pair){order_key(r, all.items[i], attribute, absent, case_sensitive), all.items[i]};
     return pairs;
 }
 
@@ -429,7 +487,7 @@ static jinja_value filter_dictsort(ARGUMENTS) {
         pair.list->items[0] = d->pairs[i].key;
         pair.list->items[1] = d->pairs[i].value;
         const jinja_value key = by_value ? d->pairs[i].value : d->pairs[i].key;
-        pairs[i] = (jinja_pair){order_key(r, key, (jinja_value){.kind = JINJA_ABSENT}, truth(args[0])), pair};
+        pairs[i] = (jinja_pair){order_key(r, key, absent, absent, truth(args[0])), pair};
     }
     if (jinja_failed(r)) return v;
     sort_pairs(r, pairs, d->count, truth(args[2]));
@@ -469,7 +527,7 @@ static jinja_value filter_groupby(ARGUMENTS) {
     jinja_pair *pairs = jinja_alloc(r, all.count, sizeof *pairs);
     jinja_value groups = jinja_list_of(r, JINJA_LIST, all.count);
     for (size_t i = 0; !jinja_failed(r) && i < all.count; i++)
-        pairs[i] = (jinja_pair){follow(r, all.items[i], args[0], args[1]), all.items[i]};
+        pairs[i] = (jinja_pair){order_key(r, all.items[i], args[0], args[1], truth(args[2])), all.items[i]};
     if (jinja_failed(r)) return groups;
     sort_pairs(r, pairs, all.count, false);
     groups.list->count = 0;
@@ -478,7 +536,7 @@ static jinja_value filter_groupby(ARGUMENTS) {
         jinja_value group = jinja_list_of(r, JINJA_TUPLE, 2), items = jinja_list_of(r, JINJA_LIST, end - from);
         if (jinja_failed(r)) break;
         for (size_t i = from; i < end; i++) items.list->items[i - from] = pairs[i].value;
-        group.list->items[0] = pairs[from].key;
+        group.list->items[0] = follow(r, pairs[from].value, args[0], args[1]);
         group.list->items[1] = items;
         groups.list->items[groups.list->count++] = group;
     }
@@ -533,8 +591,8 @@ static const jinja_function *named_function(jinja_run *r, jinja_value name, bool
     const cllm_string text = {name.string->bytes, name.string->length};
     const jinja_function *f = is_test ? jinja_find_test(text) : jinja_find_filter(text);
     if (!f)
-        jinja_fail(r, CLLM_ERR_UNSUPPORTED, "No %s named '%.*s'.", is_test ? "test" : "filter", (int)text.length,
-                   text.data);
+        jinja_fail(r, CLLM_ERR_UNSUPPORTED, "No %s named '%.*s'.", is_test ? "test" : "filter",
+                   (int)(text.length < 60 ? text.length : 60), text.data);
     return f;
 }
 
@@ -551,7 +609,7 @@ static jinja_value choose(jinja_run *r, jinja_value self, const jinja_value *arg
     jinja_value v = generator(r, all.count);
     for (size_t i = 0; i < all.count && !jinja_failed(r); i++) {
         jinja_value item = all.items[i];
-        if (by_attribute) item = follow(r, item, given_args->items[0], (jinja_value){.kind = JINJA_ABSENT});
+        if (by_attribute) item = follow(r, item, given_args->items[0], absent);
         if (test) item = apply(r, test, item, given_args->items + first + 1, given_args->count - first - 1);
         if (jinja_truth(item) == keep) v.list->items[v.list->count++] = all.items[i];
     }
@@ -571,12 +629,12 @@ static jinja_value filter_map(ARGUMENTS) {
     if (given_args->count == 0 && !attribute) return jinja_fail(r, CLLM_ERR_ARGUMENT, "map requires a filter argument");
     if (given_args->count > 0) f = named_function(r, given_args->items[0], false);
     jinja_value v = generator(r, all.count);
-    const jinja_args rest = {given_args->items + 1, given_args->count > 0 ? given_args->count - 1 : 0,
-                             args[1].dict->pairs, args[1].dict->count};
+    const size_t n_own = given_args->count > 0; /* the filter's name */
+    const jinja_args rest = {given_args->items + n_own, given_args->count - n_own, args[1].dict->pairs,
+                             args[1].dict->count};
     for (size_t i = 0; i < all.count && !jinja_failed(r); i++)
-        v.list->items[v.list->count++] =
-            f ? jinja_call_builtin(r, f, all.items[i], &rest)
-              : follow(r, all.items[i], *attribute, otherwise ? *otherwise : (jinja_value){.kind = JINJA_ABSENT});
+        v.list->items[v.list->count++] = f ? jinja_call_builtin(r, f, all.items[i], &rest)
+                                           : follow(r, all.items[i], *attribute, otherwise ? *otherwise : absent);
     return v;
 }
 
@@ -914,7 +972,8 @@ static jinja_value call_with_all(jinja_run *r, const jinja_function *f, jinja_va
 }
 
 jinja_value jinja_call_builtin(jinja_run *r, const jinja_function *f, jinja_value self, const jinja_args *args) {
-    if (!jinja_step(r, 1)) return JINJA_VALUE_UNDEFINED;
+    if (!jinja_step(r, 1 + (self.kind == JINJA_STRING ? self.string->length / JINJA_STEP_BYTES : 0)))
+        return JINJA_VALUE_UNDEFINED;
     if (strcmp(f->parameters, "*") == 0) return call_with_all(r, f, self, args);
     const int n = count_parameters(f->parameters);
     jinja_value bound[JINJA_MOST_ARGS] = {{0}};

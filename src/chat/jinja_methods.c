@@ -39,11 +39,12 @@ static bool is_stripped(const jinja_string *s, size_t at, size_t n, const jinja_
 static jinja_value strip(jinja_run *r, jinja_value self, jinja_value characters, bool left, bool right) {
     const jinja_string *s = self.string, *which = given(characters) ? text_argument(r, characters) : NULL;
     size_t from = 0, end = s->length, n;
-    for (; left && from < end; from += n) {
+    const size_t n_steps = which ? which->length / 8 : 0; /* for each character of s */
+    for (; left && from < end && jinja_step(r, n_steps); from += n) {
         character_at(s, from, &n);
         if (!is_stripped(s, from, n, which)) break;
     }
-    while (right && end > from) {
+    while (right && end > from && jinja_step(r, n_steps)) {
         size_t last = end - 1;
         while (last > from && ((unsigned char)s->bytes[last] & 0xC0) == 0x80) last--;
         if (!is_stripped(s, last, end - last, which)) break;
@@ -56,22 +57,18 @@ static jinja_value method_strip(METHOD) { return strip(r, self, args[0], true, t
 static jinja_value method_lstrip(METHOD) { return strip(r, self, args[0], true, false); }
 static jinja_value method_rstrip(METHOD) { return strip(r, self, args[0], false, true); }
 
-static bool is_at(const jinja_string *s, size_t at, const jinja_string *part) {
-    return s->length - at >= part->length && memcmp(s->bytes + at, part->bytes, part->length) == 0;
-}
-
 static jinja_value method_removeprefix(METHOD) {
     const jinja_string *part = text_argument(r, args[0]);
-    return is_at(self.string, 0, part) ? jinja_slice(r, self.string, part->length, self.string->length) : self;
+    return jinja_is_at(r, self.string, 0, part) ? jinja_slice(r, self.string, part->length, self.string->length) : self;
 }
 
-static bool ends_with(const jinja_string *s, const jinja_string *part) {
-    return s->length >= part->length && is_at(s, s->length - part->length, part);
+static bool ends_with(jinja_run *r, const jinja_string *s, const jinja_string *part) {
+    return s->length >= part->length && jinja_is_at(r, s, s->length - part->length, part);
 }
 
 static jinja_value method_removesuffix(METHOD) {
     const jinja_string *part = text_argument(r, args[0]);
-    return ends_with(self.string, part) ? jinja_slice(r, self.string, 0, self.string->length - part->length) : self;
+    return ends_with(r, self.string, part) ? jinja_slice(r, self.string, 0, self.string->length - part->length) : self;
 }
 
 /* ---------------------------------------------------------------------------------------------------- split */
@@ -113,7 +110,7 @@ static jinja_value method_split(METHOD) {
     jinja_value list = jinja_list_of(r, JINJA_LIST, 0);
     size_t from = 0;
     for (size_t at = 0; at + by->length <= s->length && !jinja_failed(r);) {
-        if (!is_at(s, at, by) || (most >= 0 && (int64_t)list.list->count >= most)) {
+        if (!jinja_is_at(r, s, at, by) || (most >= 0 && (int64_t)list.list->count >= most)) {
             at++;
             continue;
         }
@@ -143,7 +140,7 @@ static jinja_value method_rsplit(METHOD) {
     if (by && by->length == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "empty separator");
     size_t end = s->length;
     for (size_t at = s->length; by && at-- > 0 && (int64_t)list.list->count < most && !jinja_failed(r);)
-        if (at + by->length <= end && is_at(s, at, by)) {
+        if (at + by->length <= end && jinja_is_at(r, s, at, by)) {
             push(r, list, jinja_slice(r, s, at + by->length, end));
             end = at;
         }
@@ -153,9 +150,10 @@ static jinja_value method_rsplit(METHOD) {
         if (jinja_failed(r) || rest.string->length == 0) return reversed(r, list);
         size_t from = end = rest.string->length, n;
         if ((int64_t)list.list->count == most) break;
-        for (size_t at = 0; at < end; at += n)
-            if (jinja_is_space(character_at(s, at, &n))) from = at + n;
-        if (from == end) from = 0;
+        for (size_t last = end; from == last && last > 0;) {
+            for (last--; last > 0 && ((unsigned char)s->bytes[last] & 0xC0) == 0x80;) last--;
+            if (!jinja_is_space(character_at(s, last, &n))) from = last;
+        }
         push(r, list, jinja_slice(r, s, from, end));
         end = from;
     }
@@ -189,7 +187,7 @@ static jinja_value partition(jinja_run *r, jinja_value self, jinja_value separat
     jinja_value parts = jinja_list_of(r, JINJA_TUPLE, 3);
     size_t found = SIZE_MAX;
     for (size_t at = 0; at + by->length <= s->length; at++) {
-        if (!is_at(s, at, by)) continue;
+        if (!jinja_is_at(r, s, at, by)) continue;
         found = at;
         if (!last) break;
     }
@@ -228,7 +226,7 @@ static jinja_value find(jinja_run *r, jinja_value self, const jinja_value *args,
     const jinja_string *s = within.string;
     size_t found = SIZE_MAX;
     for (size_t at = 0; at + part->length <= s->length; at++) {
-        if (!is_at(s, at, part)) continue;
+        if (!jinja_is_at(r, s, at, part)) continue;
         found = at;
         if (!last) break;
     }
@@ -257,7 +255,7 @@ static jinja_value method_count(METHOD) {
     int64_t n = 0;
     if (part->length == 0) return jinja_integer((int64_t)jinja_characters(within.string) + 1);
     for (size_t at = 0; at + part->length <= within.string->length;) {
-        const bool is = is_at(within.string, at, part);
+        const bool is = jinja_is_at(r, within.string, at, part);
         n += is;
         at += is ? part->length : 1;
     }
@@ -272,7 +270,7 @@ static jinja_value begins_or_ends(jinja_run *r, jinja_value self, const jinja_va
     for (size_t i = 0; i < all.count && !is && !jinja_failed(r); i++) {
         const jinja_string *part = text_argument(r, all.items[i]);
         if (!jinja_failed(r) && within.kind == JINJA_STRING)
-            is = at_end ? ends_with(within.string, part) : is_at(within.string, 0, part);
+            is = at_end ? ends_with(r, within.string, part) : jinja_is_at(r, within.string, 0, part);
     }
     return jinja_bool(is);
 }
@@ -286,7 +284,7 @@ static jinja_value method_replace(METHOD) {
     jinja_builder b = {.run = r, .safe = s->safe};
     int64_t done = 0;
     for (size_t at = 0, n; at <= s->length && !jinja_failed(r);) {
-        const bool is = (most < 0 || done < most) && is_at(s, at, old);
+        const bool is = (most < 0 || done < most) && jinja_is_at(r, s, at, old);
         if (is && (old->length > 0 || at == 0 || ((unsigned char)s->bytes[at - (at == s->length)] & 0xC0) != 0x80 ||
                    at == s->length)) {
             jinja_put_string(&b, new);
@@ -360,6 +358,8 @@ static jinja_value pad(jinja_run *r, jinja_value self, const jinja_value *args, 
                   missing = width > n ? width - n : 0;
     const jinja_value fill = given(args[1]) ? args[1] : jinja_trusted(r, " ");
     const jinja_string *with = text_argument(r, fill);
+    if (!jinja_failed(r) && jinja_characters(with) != 1)
+        return jinja_fail(r, CLLM_ERR_ARGUMENT, "The fill character must be exactly one character long");
     if (missing == 0 || jinja_failed(r)) return self;
     const int64_t left = side == 'l' ? 0 : side == 'r' ? missing : missing / 2 + (missing & width & 1);
     jinja_builder b = {.run = r, .safe = self.string->safe};
@@ -558,7 +558,7 @@ static const jinja_function tuple_methods[] = {
 };
 
 static const jinja_function loop_methods[] = {
-    {"changed", "value", method_changed, {0}},
+    {"changed", "*", method_changed, {0}},
     {"cycle", "*", method_cycle, {0}},
 };
 

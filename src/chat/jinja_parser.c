@@ -176,19 +176,26 @@ static jinja_value take_string(parser *p) {
 static jinja_node *string_node(parser *p) {
     jinja_node *node = make(p, NODE_CONSTANT, NULL, NULL);
     node->value = take_string(p);
+    char *joined = NULL;
+    size_t length = 0, capacity = 0;
     while (p->token.kind == JINJA_TOKEN_STRING) { /* adjacent strings are joined */
-        const jinja_string *first = node->value.string;
-        const jinja_value next = take_string(p);
+        const jinja_string *first = node->value.string, *next = take_string(p).string;
         if (p->status != CLLM_OK) break;
-        char *joined = arena_alloc(p->arena, first->length + next.string->length, 1);
-        if (!joined) {
-            fail_at(p, p->token.at, CLLM_ERR_MEMORY, "no memory for the template", (cllm_string){"", 0});
-            break;
+        if (!joined) length = first->length;
+        if (length + next->length > capacity) {
+            const char *before = joined ? joined : first->bytes;
+            capacity = 2 * (length + next->length);
+            joined = arena_alloc(p->arena, capacity, 1);
+            if (!joined) {
+                fail_at(p, p->token.at, CLLM_ERR_MEMORY, "no memory for the template", (cllm_string){"", 0});
+                break;
+            }
+            memcpy(joined, before, length);
         }
-        memcpy(joined, first->bytes, first->length);
-        memcpy(joined + first->length, next.string->bytes, next.string->length);
-        node->value = text_value(p, joined, first->length + next.string->length);
+        if (next->length > 0) memcpy(joined + length, next->bytes, next->length);
+        length += next->length;
     }
+    if (joined) node->value = text_value(p, joined, length);
     return node;
 }
 
@@ -200,6 +207,7 @@ static jinja_node *number_node(parser *p) {
         if (p->token.text[i] != '_') digits[n++] = p->token.text[i];
     digits[n] = 0;
     if (p->token.kind == JINJA_TOKEN_FLOAT) {
+        if (p->token.length >= sizeof digits) fail(p, "this number has too many digits:");
         node->value = jinja_float(json_parse_float(digits, n));
     } else {
         const bool prefixed = n > 2 && digits[0] == '0' && digits[1] > '9';

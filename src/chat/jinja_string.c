@@ -43,6 +43,13 @@ size_t jinja_characters(const jinja_string *s) {
     return n;
 }
 
+bool jinja_is_at(jinja_run *r, const jinja_string *s, size_t at, const jinja_string *part) {
+    size_t n = 0;
+    if (jinja_failed(r) || s->length - at < part->length) return false;
+    while (n < part->length && s->bytes[at + n] == part->bytes[n]) n++;
+    return (n < JINJA_STEP_BYTES || jinja_step(r, n / JINJA_STEP_BYTES)) && n == part->length;
+}
+
 /* -------------------------------------------------------------------------------------------------- piece by piece */
 
 static bool grow(jinja_builder *b, size_t n) {
@@ -291,6 +298,8 @@ static void json_key(json_target *t, jinja_value key) {
         json_string(t, key.string);
         return;
     }
+    if (key.kind == JINJA_TUPLE)
+        jinja_fail(t->builder.run, CLLM_ERR_ARGUMENT, "keys must be str, int, float, bool or None, not tuple");
     put_json(t, "\"", 1);
     json_of(t, key);
     put_json(t, "\"", 1);

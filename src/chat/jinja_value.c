@@ -21,7 +21,7 @@ void *jinja_alloc(jinja_run *r, size_t count, size_t size) {
         jinja_fail(r, CLLM_ERR_UNSUPPORTED, "the template makes more than %d MiB of values", JINJA_MOST_BYTES >> 20);
         return NULL;
     }
-    if (n > (size_t)(r->end - r->free)) {
+    if (!r->free || n > (size_t)(r->end - r->free)) {
         const size_t piece = n > PIECE_BYTES ? n : PIECE_BYTES;
         r->free = arena_alloc(&r->arena, piece, 1);
         r->end = r->free ? r->free + piece : NULL;
@@ -158,6 +158,15 @@ void jinja_dict_set(jinja_run *r, jinja_dict *d, jinja_value key, jinja_value va
     d->pairs[d->count++] = (jinja_pair){key, value};
 }
 
+/* The byte offset of the character `index`; s->length if there are fewer. A vocabulary may spell
+ * a special token with bytes that are not UTF-8; then those that cannot begin a character belong to the one before. */
+static size_t byte_of(const jinja_string *s, size_t index) {
+    size_t at = 0;
+    for (; at < s->length; at++)
+        if (((unsigned char)s->bytes[at] & 0xC0) != 0x80 && index-- == 0) break;
+    return at;
+}
+
 jinja_list jinja_walk(jinja_run *r, jinja_value v) {
     jinja_list all = {NULL, 0};
     if (jinja_is_list(v)) {
@@ -169,10 +178,9 @@ jinja_list jinja_walk(jinja_run *r, jinja_value v) {
     } else if (v.kind == JINJA_STRING) {
         const jinja_string *s = v.string;
         all.items = jinja_alloc(r, jinja_characters(s), sizeof *all.items);
-        for (size_t i = 0, n; all.items && i < s->length && !jinja_failed(r); i += n) {
-            n = utf8_length(s->bytes + i, s->length - i);
-            if (n == 0) n = 1;
-            all.items[all.count++] = jinja_slice(r, s, i, i + n);
+        for (size_t i = byte_of(s, 0), end; all.items && i < s->length && !jinja_failed(r); i = end) {
+            for (end = i + 1; end < s->length && ((unsigned char)s->bytes[end] & 0xC0) == 0x80;) end++;
+            all.items[all.count++] = jinja_slice(r, s, i, end);
         }
     } else if (v.kind == JINJA_LOOP) {
         all = v.loop->items;
@@ -236,8 +244,11 @@ bool jinja_truth(jinja_value v) {
     }
 }
 
-static bool same_text(const jinja_string *a, const jinja_string *b) {
-    return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+enum { FAST_STEP_BYTES = 1024 }; /* bytes that memcmp compares in one step */
+
+static bool same_text(jinja_run *r, const jinja_string *a, const jinja_string *b) {
+    return a->length == b->length && jinja_step(r, a->length / FAST_STEP_BYTES) &&
+           memcmp(a->bytes, b->bytes, a->length) == 0;
 }
 
 static bool same_items(jinja_run *r, const jinja_list *a, const jinja_list *b) {
@@ -275,7 +286,7 @@ bool jinja_equal(jinja_run *r, jinja_value a, jinja_value b) {
     case JINJA_UNDEFINED:
     case JINJA_NONE: return true;
     case JINJA_BIG:
-    case JINJA_STRING: return same_text(a.string, b.string);
+    case JINJA_STRING: return same_text(r, a.string, b.string);
     case JINJA_LIST:
     case JINJA_TUPLE:
     case JINJA_RANGE:
@@ -298,7 +309,7 @@ int jinja_compare(jinja_run *r, jinja_value a, jinja_value b, const char *sign) 
     }
     if (a.kind == JINJA_STRING && b.kind == JINJA_STRING) {
         const size_t n = a.string->length < b.string->length ? a.string->length : b.string->length;
-        const int order = memcmp(a.string->bytes, b.string->bytes, n);
+        const int order = jinja_step(r, n / FAST_STEP_BYTES) ? memcmp(a.string->bytes, b.string->bytes, n) : 0;
         return order ? order : a.string->length < b.string->length ? -1 : a.string->length > b.string->length;
     }
     if (a.kind == b.kind && (a.kind == JINJA_LIST || a.kind == JINJA_TUPLE)) {
@@ -318,15 +329,16 @@ int jinja_compare(jinja_run *r, jinja_value a, jinja_value b, const char *sign) 
     return 0;
 }
 
-static bool has_text(const jinja_string *s, const jinja_string *part) {
-    for (size_t i = 0; i + part->length <= s->length; i++)
-        if (memcmp(s->bytes + i, part->bytes, part->length) == 0) return true;
+static bool has_text(jinja_run *r, const jinja_string *s, const jinja_string *part) {
+    if (!jinja_step(r, 1 + s->length / JINJA_STEP_BYTES)) return false;
+    for (size_t i = 0; i + part->length <= s->length && !jinja_failed(r); i++)
+        if (jinja_is_at(r, s, i, part)) return true;
     return false;
 }
 
 bool jinja_contains(jinja_run *r, jinja_value container, jinja_value item) {
     if (container.kind == JINJA_STRING) {
-        if (item.kind == JINJA_STRING) return jinja_step(r, 1) && has_text(container.string, item.string);
+        if (item.kind == JINJA_STRING) return has_text(r, container.string, item.string);
         if (item.kind == JINJA_UNDEFINED)
             jinja_fail_missing(r, item);
         else
@@ -355,14 +367,6 @@ jinja_value jinja_length(jinja_run *r, jinja_value v) {
 }
 
 /* ---------------------------------------------------------------------------------------- items, attributes */
-
-/* The byte offset of the character `index`; s->length if there are fewer. */
-static size_t byte_of(const jinja_string *s, size_t index) {
-    size_t at = 0;
-    for (; at < s->length; at++)
-        if (((unsigned char)s->bytes[at] & 0xC0) != 0x80 && index-- == 0) break;
-    return at;
-}
 
 static size_t count_items(jinja_value v) { return v.kind == JINJA_STRING ? jinja_characters(v.string) : v.list->count; }
 
@@ -417,6 +421,7 @@ jinja_value jinja_item(jinja_run *r, jinja_value v, jinja_value key) {
         const jinja_value *value = jinja_dict_find(r, v.dict, key);
         if (value) return *value;
     } else if (has_order(v) && is_whole(key)) {
+        if (v.kind == JINJA_STRING && !jinja_step(r, v.string->length / JINJA_STEP_BYTES)) return JINJA_VALUE_UNDEFINED;
         const int64_t count = (int64_t)count_items(v), index = whole(key) < 0 ? whole(key) + count : whole(key);
         if (index >= 0 && index < count) return item_at(r, v, (size_t)index);
     }
@@ -432,6 +437,8 @@ jinja_value jinja_attribute(jinja_run *r, jinja_value v, jinja_value name) {
     jinja_value found = method_of(r, v, name);
     if (found.kind != JINJA_ABSENT) return found;
     if (v.kind == JINJA_LOOP) found = loop_attribute(v.loop, name.string);
+    if (v.kind == JINJA_CYCLER && jinja_spells(name, "current"))
+        found = v.cycle->items.items[v.cycle->at % v.cycle->items.count];
     if (v.kind == JINJA_TUPLE && v.list->count == 2 && jinja_spells(name, "grouper")) found = v.list->items[0];
     if (v.kind == JINJA_TUPLE && v.list->count == 2 && jinja_spells(name, "list")) found = v.list->items[1];
     if (found.kind != JINJA_ABSENT) return found;
@@ -463,6 +470,7 @@ jinja_value jinja_cut(jinja_run *r, jinja_value v, jinja_value from, jinja_value
     if (v.kind == JINJA_UNDEFINED) return jinja_fail_missing(r, v);
     if (v.kind == JINJA_DICT) return jinja_fail(r, CLLM_ERR_ARGUMENT, "unhashable type: 'slice'");
     if (!has_order(v)) return jinja_fail(r, CLLM_ERR_ARGUMENT, "'%s' object is not subscriptable", jinja_type_name(v));
+    if (v.kind == JINJA_STRING && !jinja_step(r, v.string->length / JINJA_STEP_BYTES)) return JINJA_VALUE_UNDEFINED;
     const bool has_step = step.kind != JINJA_ABSENT && step.kind != JINJA_NONE;
     if (has_step && (!is_whole(step) || whole(step) == 0))
         return jinja_fail(r, CLLM_ERR_ARGUMENT,
@@ -545,7 +553,12 @@ jinja_value jinja_add(jinja_run *r, jinja_value a, jinja_value b) {
 }
 
 static jinja_value power(jinja_run *r, jinja_value a, jinja_value b) {
-    if (!is_whole(a) || !is_whole(b) || whole(b) < 0) return jinja_float(pow(jinja_number(a), jinja_number(b)));
+    if (!is_whole(a) || !is_whole(b) || whole(b) < 0) {
+        const double x = jinja_number(a), y = jinja_number(b), result = pow(x, y);
+        if (isfinite(x) && isfinite(y) && !isfinite(result))
+            return jinja_fail(r, CLLM_ERR_ARGUMENT, "the result of ** is not a finite number");
+        return jinja_float(result);
+    }
     int64_t result = 1, base = whole(a);
     for (int64_t n = whole(b); n > 0; n /= 2) {
         if (n % 2 == 1 && __builtin_mul_overflow(result, base, &result)) return jinja_too_large(r);
@@ -567,9 +580,13 @@ static jinja_value divide(jinja_run *r, char operator, jinja_value a, jinja_valu
     if (operator!= '/' && is_whole(a) && is_whole(b)) return divide_whole(r, whole(a), whole(b), operator== '%');
     if (y == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "division by zero");
     if (operator== '/') return jinja_float(x / y);
-    if (operator== '|') return jinja_float(floor(x / y));
-    const double rest = fmod(x, y);
-    return jinja_float(rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest);
+    double rest = fmod(x, y), quotient = (x - rest) / y; /* rounded to zero */
+    if (rest != 0 && (rest < 0) != (y < 0)) {
+        rest += y;
+        quotient -= 1;
+    }
+    if (operator== '%') return jinja_float(rest == 0 ? copysign(0, y) : rest);
+    return jinja_float(quotient == 0 ? copysign(0, x / y) : round(quotient));
 }
 
 jinja_value jinja_calculate(jinja_run *r, char operator, jinja_value a, jinja_value b) {
@@ -658,10 +675,21 @@ static void put_converted(jinja_builder *b, const conversion *c, jinja_value v) 
         jinja_fail(r, CLLM_ERR_ARGUMENT, "unsupported format character '%c'", c->type);
         return;
     }
+    const bool is_hex = !is_float && char_is_one_of(c->type, "xXo");
+    if (is_hex && v.kind == JINJA_FLOAT) {
+        jinja_fail(r, CLLM_ERR_ARGUMENT, "%%%c format: an integer is required, not float", c->type);
+        return;
+    }
+    if (is_hex && whole(v) < 0) { /* C prints these without a sign */
+        jinja_fail(r, CLLM_ERR_UNSUPPORTED, "%%%c format: a negative integer is not supported", c->type);
+        return;
+    }
     snprintf(format, sizeof format, "%%%s*.*%s%c", c->flags, is_float ? "" : "ll", c->type == 'u' ? 'd' : c->type);
     const int width = c->width < 0 ? 0 : c->width;
     if (is_float) {
         snprintf(text, sizeof text, format, width, c->precision, jinja_number(v));
+        for (char *at = text; *at; at++)
+            if (*at == ',') *at = '.'; /* some locales print a comma */
     } else if (v.kind != JINJA_FLOAT || jinja_fits(v.number)) {
         const int64_t integer = v.kind == JINJA_FLOAT ? (int64_t)v.number : whole(v);
         snprintf(text, sizeof text, format, width, c->precision, (long long)integer);

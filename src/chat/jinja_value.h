@@ -202,6 +202,9 @@ bool jinja_contains(jinja_run *r, jinja_value container, jinja_value item);
 jinja_value jinja_length(jinja_run *r, jinja_value v);
 size_t jinja_characters(const jinja_string *s);
 
+/* True if `part` is at byte `at` of a string. It counts steps if many bytes are equal. */
+bool jinja_is_at(jinja_run *r, const jinja_string *s, size_t at, const jinja_string *part);
+
 /* The items of an iteration: characters of a string, keys of a dict. A generator is empty afterwards. */
 jinja_list jinja_walk(jinja_run *r, jinja_value v);
 

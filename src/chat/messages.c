@@ -107,12 +107,15 @@ static cllm_status check_parts(bool of_tool, json_value *content, arena *a, cllm
     json_value *items = (json_value *)list.items;
     for (uint32_t i = 0; i < list.count; i++) {
         const json_value *type = json_find(&items[i], "type"), *text = json_find(&items[i], "text");
+        const bool has_name = type && type->kind == JSON_STRING;
         json_value said = text ? *text : items[i];
         if (!is_text_part(&items[i])) {
             if (!of_tool)
                 return error_set(err, CLLM_ERR_UNSUPPORTED, "content of the type '%.*s' is not supported, only text",
-                                 type && type->kind == JSON_STRING ? (int)type->string.length : 7,
-                                 type && type->kind == JSON_STRING ? type->string.data : "unknown");
+                                 !has_name                   ? 7
+                                 : type->string.length < 100 ? (int)type->string.length
+                                                             : 100,
+                                 has_name ? type->string.data : "unknown");
             said = text_value(told, sizeof told - 1);
         }
         if (said.kind != JSON_STRING) return error_set(err, CLLM_ERR_ARGUMENT, "a part's text is not a string");
@@ -390,7 +393,8 @@ static bool find(cllm_string text, const char *part) {
 
 typedef struct prober {
     const cllm_chat *chat;
-    bool gave_up; /* the template exceeds a limit: stop asking */
+    bool gave_up; /* the template exceeds a limit, or there is no memory: stop asking */
+    bool no_memory;
 } prober;
 
 /* True if the template renders the conversation, and the text contains `shown`, but not `spoilt`. */
@@ -405,10 +409,11 @@ static bool renders(prober *p, const char *conversation, const char *shown, cons
     if (status == CLLM_OK) status = json_read(conversation, strlen(conversation), &a, &objects[1], NULL);
     if (status == CLLM_OK) status = chat_render(chat, objects, 2, 0, &a, &parts, &n_parts, NULL);
     if (status == CLLM_ERR_ARGUMENT) status = chat_render(chat, objects + 1, 1, 0, &a, &parts, &n_parts, NULL);
-    p->gave_up = status == CLLM_ERR_UNSUPPORTED;
     bool rendered = status == CLLM_OK;
     for (size_t i = 0; rendered && i < n_parts; i++) put(&b, parts[i].text.data, parts[i].text.length);
     const cllm_string text = {b.bytes ? b.bytes : "", b.length};
+    p->no_memory |= status == CLLM_ERR_MEMORY || b.failed;
+    p->gave_up = status == CLLM_ERR_UNSUPPORTED || p->no_memory;
     rendered = rendered && !b.failed && find(text, shown) && !find(text, spoilt);
     arena_free(&a);
     return rendered;
@@ -419,7 +424,7 @@ static wanted_form choose(bool first, bool second) {
     return first == second ? AS_IT_IS : first ? WANTS_FIRST : WANTS_SECOND;
 }
 
-message_forms message_forms_find(const cllm_chat *chat) {
+bool message_forms_find(const cllm_chat *chat, message_forms *out) {
     const char *parts = "[{\"type\": \"text\", \"text\": \"probe_words\"}]";
     char user[256];
     snprintf(user, sizeof user, PROBE(SAYS("user", "%s")), parts);
@@ -438,5 +443,6 @@ message_forms message_forms_find(const cllm_chat *chat) {
     snprintf(null, sizeof null, PROBE(SAYS("user", "\"x\"") "," CALLS("null", "%s")), arguments);
     snprintf(empty, sizeof empty, PROBE(SAYS("user", "\"x\"") "," CALLS("\"\"", "%s")), arguments);
     f.nothing = choose(renders(&p, null, "probe_value", "None"), renders(&p, empty, "probe_value", "\x01"));
-    return f;
+    *out = f;
+    return !p.no_memory;
 }

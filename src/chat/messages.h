@@ -19,7 +19,8 @@ typedef struct message_forms {
     wanted_form nothing;   /* content of a message that only calls tools. FIRST: null; SECOND: an empty text */
 } message_forms;
 
-message_forms message_forms_find(const cllm_chat *chat);
+/* Probe the template. Returns false if there is no memory. */
+bool message_forms_find(const cllm_chat *chat, message_forms *out);
 
 /* Bring the messages of a conversation into these forms: a new list, in the arena. An image in a tool's result becomes
  * a text that mentions it. A message with `reasoning` gets the same text as `reasoning_content`. Errors: ARGUMENT

@@ -199,6 +199,26 @@ line {%- if t %} x {% endif -%} y
 {% for x in [] %}{% else %}empty {{ loop is defined }}{% endfor %}
 {{ (d.items()|list)[0][0] }} {{ d.items()[0] is defined }} {{ d|first }} {{ (d.values()|list)|first }}
 {{ 'A' < 'a' }} {{ 'é' > 'z' }} {{ [1, 'a'] == [1, 'a'] }} {{ {'a': 1, 'b': 2} == {'b': 2, 'a': 1} }} {{ none == missing }} {{ missing == missing2 }} {{ 1 != '1' }}
+{{ '%.1f %e %g %+.0f' % (1e78, 1e78, -1e78, 1e22) }} {{ ('%.1000f' % 1e308)|length }} {{ '%.2f' % true }}
+{{ '2024-01-02'|int }} {{ '1.2.3'|float }} {{ '5-3'|int(7) }} {{ '1e5'|int }} {{ '1e'|float }} {{ '.5'|float }} {{ '5.'|float }} {{ ' -1_0.5e-1_0 '|float }} {{ '123456789012345678901234567890'|float }} {{ '-9223372036854775808'|int }}
+{{ '0b11'|int(base=2) }} {{ '0o17'|int(0, 8) }} {{ '0x_1F'|int(0, 16) }} {{ '1_000'|int }} {{ '1__0'|int }} {{ '1_'|int }} {{ '_1'|int }} {{ '-0x1f'|int(base=0) }} {{ '010'|int(base=0) }} {{ '00'|int(base=0) }} {{ '0b1'|int(base=16) }} {{ '0x'|int(3, 16) }} {{ '+'|int }} {{ '8'|int(3, 8) }} {{ 'z'|int(0, 36) }} {{ '12'|int(0, 99) }}
+{{ 'inf'|float }} {{ 'NaN'|float }} {{ '-Infinity'|float }} {{ 'inf'|int }} {{ 'nan'|int(5) }} {{ 'infinit'|float(2) }} {{ big|float }}
+{{ missing|int }}
+{{ missing|float }}
+{{ (0.0 * -1)|abs }} {{ -1.5|abs }} {{ 5.0|round(-400) }} {{ 1e308|round(-305) }}
+{{ 1.0 // 0.1 }} {{ -6.0 % 3 }} {{ 6.0 % -3 }} {{ -1 // 0.3 }} {{ -0.5 // 3 }} {{ 7.5 // -2 }} {{ 0.0 // -3 }} {{ 1e300 // 1e-10 }}
+{{ 0 ** -1 }}
+{{ 10.0 ** 400 }}
+{{ '%x' % 2.5 }}
+{{ '%x %X %o %#x %05x' % (255, 255, 8, 255, 255) }}
+{{ {(1,2): 3}|tojson }}
+{{ 'a\r\nb\n\r\n\nc\rd'|indent }}|{{ 'a\n\nb\n'|indent(2, true, true) }}|{{ ''|indent(2, true) }}|{{ 'a\n'|indent(blank=true) }}|
+{{ [{'k': 'CA', 'v': 1}, {'k': 'ca', 'v': 2}, {'k': 'NY'}, {'v': 3}]|groupby('k', default='ny') }}
+{{ [{'k': 'CA'}, {'k': 'ca'}]|groupby('k', case_sensitive=true) }}
+{% set c = cycler('a', 'b') %}{{ c.current }}{{ c.next() }}{{ c.current }}{{ c.next() }}{{ c.current }}
+{% for x in [1, 1, 2] %}{{ loop.changed(x, 1) }}{% endfor %}
+{{ 'abc'.ljust(5, '**') }}
+{{ 'é'.center(4, 'ü') }} {{ 'a  b c '.rsplit(none, 1) }} {{ ' é\u2003ü '.rsplit(none, 1) }} {{ 'aXbXc'.rsplit('X', 1) }}
 """
 
 
