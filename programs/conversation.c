@@ -333,6 +333,11 @@ static int start_generation(answering *a, const char *stage) {
     return EXIT_SUCCESS;
 }
 
+/* End the line of the answer on a terminal, before a message. */
+static void end_line(void) {
+    if (isatty(STDERR_FILENO)) fputc('\n', stderr);
+}
+
 /* Evaluate the next tokens and take the result. */
 static int take_step(answering *a, cllm_span *span) {
     conversation *c = a->c;
@@ -345,6 +350,7 @@ static int take_step(answering *a, cllm_span *span) {
     const bool reads = a->reads;
     a->reads = false;
     if (reads) run_stage(c->run, "%s", "");
+    if (status != CLLM_OK && status != CLLM_ERR_CANCELLED && !reads) end_line();
     if (status != CLLM_OK) return fail_with(&err);
     pace *p = reads ? &c->evaluated : &c->generated;
     const size_t n_timed = reads ? span->count : event.n_tokens;
@@ -390,7 +396,7 @@ static int end_reasoning(answering *a) {
 static int shift(answering *a) {
     cllm_part *parts = NULL;
     size_t n_parts;
-    if (isatty(STDERR_FILENO)) fputc('\n', stderr); /* end the line of the answer */
+    end_line();
     a->c->n_left_out++;
     note_left_out(a->c, a->c->n_left_out - 1);
     const int status = render(a->c, &parts, &n_parts);

@@ -118,7 +118,7 @@ int embed(const options *o) {
     run r = {0};
     token_texts texts = {0};
     printer p = {.o = o, .r = &r, .texts = &texts};
-    const bool bar = !isatty(STDOUT_FILENO); /* there the rows themselves show it */
+    const bool bar = !isatty(STDOUT_FILENO); /* on a terminal, the rows themselves show the progress */
     int status = check(o);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     r.pooling = pooling_of(o->pooling);

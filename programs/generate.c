@@ -89,7 +89,8 @@ static int load_text(run *r, prompt *p) {
 typedef struct answer {
     cllm_end end;
     int32_t last;       /* last drawn token, which is not evaluated yet; -1: none was drawn, or it ended the text */
-    bool failed;        /* an evaluation failed */
+    bool failed;        /* an evaluation failed, .. */
+    cllm_error error;   /* .. and why */
     bool is_unfinished; /* the grammar is not complete */
     pace evaluated, generated;
 } answer;
@@ -152,12 +153,9 @@ static cllm_status create_generation(const run *r, const prompt *p, cllm_sampler
     return cllm_generation_create(r->sequence, p->tokens, p->count, &generation, out, err);
 }
 
-/* After the evaluation of the prompt, before the first text: end the progress bar, which would erase text on its line,
- * and print what was measured. */
-static void begin_text(run *r, const prompt *p, text_stream *text, answer *a, size_t n_evaluated, double seconds) {
-    run_stage(r, "%s", "");
-    if (interrupted())
-        note(r->o, r->o->save ? "interrupted within the prompt; nothing is saved" : "interrupted within the prompt");
+/* The prompt has been evaluated: print what was measured, and the text before the first token. */
+static void begin_text(const run *r, const prompt *p, text_stream *text, answer *a, size_t n_evaluated,
+                       double seconds) {
     a->evaluated = (pace){.n_tokens = n_evaluated, .n_timed = n_evaluated, .seconds = seconds};
     if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", seconds);
     if (r->o->echo) text_stream_write(text, p->text.data, p->text.length);
@@ -168,13 +166,15 @@ static int take_step(run *r, cllm_generation *generation, const prompt *p, cllm_
                      answer *a, double start) {
     const bool first = a->evaluated.n_tokens == 0;
     cllm_event event;
-    cllm_error err;
-    cllm_status status = cllm_eval(r->engine, span, 1, &err);
+    cllm_status status = cllm_eval(r->engine, span, 1, &a->error);
     if (status == CLLM_OK || status == CLLM_ERR_CANCELLED)
-        status = cllm_generation_take(generation, span, &event, &err);
+        status = cllm_generation_take(generation, span, &event, &a->error);
     a->failed = status != CLLM_OK;
+    if (first) run_stage(r, "%s", "");
+    if (first && status == CLLM_ERR_CANCELLED)
+        note(r->o, r->o->save ? "interrupted within the prompt; nothing is saved" : "interrupted within the prompt");
+    if (a->failed) return EXIT_FAILURE;
     if (first) begin_text(r, p, text, a, span->count, now() - start);
-    if (a->failed) return fail_with(&err);
     text_stream_write(text, event.text.data, event.text.length);
     a->generated.n_tokens += event.n_tokens - (event.end == CLLM_END_TOKEN);
     a->generated.n_drafted = (size_t)event.n_drafted;
@@ -190,7 +190,7 @@ static int take_step(run *r, cllm_generation *generation, const prompt *p, cllm_
     return flushed;
 }
 
-/* The main loop. Its first steps evaluate the prompt. */
+/* The main loop. Its first step evaluates the prompt. */
 static int write_text(run *r, cllm_generation *generation, const prompt *p, text_stream *text, answer *a) {
     int status = EXIT_SUCCESS;
     cllm_span span;
@@ -213,13 +213,15 @@ static int write_answer(run *r, cllm_generation *generation, const prompt *p) {
     answer a = {.last = -1};
     text_stream text = {.out = stdout};
     int status = write_text(r, generation, p, &text, &a);
-    if (status != EXIT_SUCCESS && a.generated.n_tokens == 0) return status;
-    if (!ferror(stdout)) {
+    const bool has_text = status == EXIT_SUCCESS || a.generated.n_tokens > 0;
+    if (has_text && !ferror(stdout)) {
         text_stream_end(&text);
         fputc('\n', stdout);
         const int flushed = flush_output();
         if (flushed != EXIT_SUCCESS) status = flushed;
     }
+    if (a.failed) status = fail_with(&a.error); /* on a line of its own */
+    if (!has_text) return status;
     if (a.end == CLLM_END_CONTEXT_FULL) note_full(r);
     if (status != EXIT_FAILURE) run_summary(r, a.evaluated, a.generated);
     if (r->o->save && !a.failed) { /* even if it was interrupted or could not be printed */

@@ -955,7 +955,8 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
             /* getopt_long accepts any unique beginning of a name; we do not, because a new option could make it
              * ambiguous */
             failed = usage_error("unknown option '%s'; --%s must be written out", word, tables.longs[index].name);
-        else if (row && code < LONG_OPTION && optarg && *optarg == '=' && optarg != argv[optind - 1])
+        else if (row && row->kind != TEXT && code < LONG_OPTION && optarg && *optarg == '=' &&
+                 optarg != argv[optind - 1])
             failed = usage_error("unknown option '%s': write -%c %s", word, code, optarg + 1);
         else if (row && (optarg || row->kind == FLAG))
             failed = set_option(row, optarg, o);

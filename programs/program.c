@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ERASE_LINE "\r\033[K" /* on a terminal: erases a progress bar */
+#define ERASE_LINE "\r\033[K"
+static _Thread_local bool bar_is_drawn; /* a progress bar is on the line of the terminal */
 
 /* --------------------------------------------------------------------------------------------- messages */
 
@@ -38,12 +39,17 @@ void fail_into(char *text, size_t size) {
     told_size = size;
 }
 
+static void erase_bar(void) {
+    if (bar_is_drawn) fputs(ERASE_LINE, stderr);
+    bar_is_drawn = false;
+}
+
 static void print_message(const char *format, va_list arguments) {
     va_list again;
     va_copy(again, arguments);
     if (told) vsnprintf(told, told_size, format, again);
     va_end(again);
-    if (stderr_is_terminal()) fputs(ERASE_LINE, stderr); /* there may be a progress bar */
+    erase_bar();
     fputs("mini-cllm: ", stderr);
     print_formatted(format, arguments);
 }
@@ -291,6 +297,7 @@ void draw_bar(const options *o, const char *what, int percent, const char *rest,
     fputc('\r', stderr);
     print_escaped(stderr, what, strlen(what), SIZE_MAX); /* for bench and pull: the name of a file */
     fprintf(stderr, " [%-40.*s] %2d%%%s%s", percent * 40 / 100, full, percent, rest, last ? ERASE_LINE : "\033[K");
+    bar_is_drawn = !last;
 }
 
 void run_progress(run *r, const char *what, uint64_t done, uint64_t total) {
@@ -325,8 +332,7 @@ void run_stage(run *r, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(r->stage, sizeof r->stage, format, arguments);
     va_end(arguments);
-    /* without a bar, there may be text on the line */
-    if (r->drawn_percent >= 0 && !r->o->quiet && stderr_is_terminal()) fputs(ERASE_LINE, stderr);
+    erase_bar();
     r->drawn_percent = -1;
 }
 

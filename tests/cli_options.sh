@@ -164,6 +164,9 @@ on_terminal() {
     screen --echo -v
     check 'on a terminal with -v: each line on its own' eval 'exits 0 && grep -q "^prompt: evaluated in [0-9.]* s$" "$out" &&
         grep -qxF "One day$(cat "$temporary/want")" "$out"'
+    screen --grammar 'root ::= ((([a-z ,]{1,40}){1,40}){1,40}){0,40}' -n 100
+    check 'on a terminal: an error comes after the text' eval 'exits 1 && head -n 1 "$out" | grep -qx "[a-z ,]*" &&
+        sed -n 2p "$out" | grep -q "^mini-cllm: the grammar can continue in too many ways here"'
 }
 
 # flags of llama.cpp that change nothing here

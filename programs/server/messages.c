@@ -15,19 +15,19 @@ bool message_is_type(const json_t *object, const char *type) {
     return strcmp(message_string(object, "type"), type) == 0;
 }
 
-void message_add_text(json_t **parts, const char *text, size_t length) {
+static void add_part(json_t **parts, json_t *text) {
     json_t *part = json_object();
     json_put(&part, "type", json_string("text"));
-    json_put(&part, "text", json_stringn(text, length));
+    json_put(&part, "text", text);
     json_add(parts, part);
 }
+
+void message_add_text(json_t **parts, const char *text, size_t length) { add_part(parts, json_stringn(text, length)); }
 
 void message_add_unseen(json_t **parts, const json_t *part) {
     char words[80];
     const int n = snprintf(words, sizeof words, "[%.30s: this model reads only text]", message_string(part, "type"));
-    json_t *text = json_text(words, (size_t)n); /* the type may be cut within a character */
-    message_add_text(parts, text ? json_string_value(text) : "", json_string_length(text));
-    json_decref(text);
+    add_part(parts, json_text(words, (size_t)n)); /* the type may be cut within a character */
 }
 
 json_t *message_content(json_t *parts) {
