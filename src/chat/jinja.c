@@ -235,7 +235,9 @@ static jinja_value call(jinja_run *r, jinja_value function, const jinja_args *ar
     if (function.kind == JINJA_MACRO)
         result = call_macro(r, function.macro, args, caller);
     else if (function.kind == JINJA_FUNCTION)
-        result = jinja_call_builtin(r, function.function, function.function->self, args);
+        result = jinja_read(r, function.function->self)
+                     ? jinja_call_builtin(r, function.function, function.function->self, args)
+                     : result;
     else if (function.kind == JINJA_LOOP)
         result = call_loop(r, function.loop, args);
     else if (function.kind == JINJA_JOINER)
@@ -310,7 +312,7 @@ static jinja_value eval_filter(jinja_run *r, const jinja_node *node) {
     const jinja_args args = eval_arguments(r, node->b);
     r->at = node->at;
     if (!node->function) return unknown(r, node, "filter");
-    return jinja_failed(r) ? input : jinja_call_builtin(r, node->function, input, &args);
+    return !jinja_read(r, input) ? input : jinja_call_builtin(r, node->function, input, &args);
 }
 
 static jinja_value eval_test(jinja_run *r, const jinja_node *node) {

@@ -233,7 +233,7 @@ static jinja_value filter_abs(ARGUMENTS) {
     return self.integer < 0 ? jinja_negate(r, self) : self;
 }
 
-/* A text without the white space around it. */
+/* A text without the white space of ASCII around it. */
 static cllm_string without_space(const jinja_string *s) {
     size_t from = 0, end = s->length;
     while (from < end && char_is_one_of(s->bytes[from], " \t\n\r\f\v")) from++;
@@ -247,7 +247,7 @@ static int digit_of(char c) {
     return letter >= 'a' && letter <= 'z' ? letter - 'a' + 10 : 99;
 }
 
-/* Read an integer as Python's int() does: with a prefix like 0x that fits the base, and single "_" between digits.
+/* Read an integer as Python's int() does, if its digits are ASCII: with a prefix like 0x that fits the base, and single "_" between digits.
  * Returns false if it is not one. base: 2 to 36, or 0, which means that the prefix tells it. fits: out, false if the
  * integer has more than 64 bits. */
 static bool read_integer(cllm_string s, int64_t base, int64_t *integer, bool *fits) {
@@ -632,7 +632,7 @@ static jinja_value filter_map(ARGUMENTS) {
     const size_t n_own = given_args->count > 0; /* the filter's name */
     const jinja_args rest = {given_args->items + n_own, given_args->count - n_own, args[1].dict->pairs,
                              args[1].dict->count};
-    for (size_t i = 0; i < all.count && !jinja_failed(r); i++)
+    for (size_t i = 0; i < all.count && jinja_read(r, all.items[i]); i++)
         v.list->items[v.list->count++] = f ? jinja_call_builtin(r, f, all.items[i], &rest)
                                            : follow(r, all.items[i], *attribute, otherwise ? *otherwise : absent);
     return v;
@@ -757,8 +757,8 @@ TEST(iterable, self.kind == JINJA_STRING || self.kind == JINJA_DICT || self.kind
 TEST(sequence, self.kind == JINJA_STRING || self.kind == JINJA_DICT || self.kind == JINJA_UNDEFINED ||
                    (self.kind >= JINJA_LIST && self.kind <= JINJA_RANGE))
 TEST(callable, self.kind >= JINJA_LOOP || self.kind == JINJA_UNDEFINED)
-TEST(lower, jinja_has_case(jinja_string_of(r, self), JINJA_LOWER))
-TEST(upper, jinja_has_case(jinja_string_of(r, self), JINJA_UPPER))
+TEST(lower, jinja_read(r, self) && jinja_has_case(jinja_string_of(r, self), JINJA_LOWER))
+TEST(upper, jinja_read(r, self) && jinja_has_case(jinja_string_of(r, self), JINJA_UPPER))
 TEST(escaped, self.kind == JINJA_STRING && self.string->safe)
 TEST(eq, jinja_equal(r, self, args[0]))
 TEST(ne, !jinja_equal(r, self, args[0]))
@@ -972,8 +972,7 @@ static jinja_value call_with_all(jinja_run *r, const jinja_function *f, jinja_va
 }
 
 jinja_value jinja_call_builtin(jinja_run *r, const jinja_function *f, jinja_value self, const jinja_args *args) {
-    if (!jinja_step(r, 1 + (self.kind == JINJA_STRING ? self.string->length / JINJA_STEP_BYTES : 0)))
-        return JINJA_VALUE_UNDEFINED;
+    if (!jinja_step(r, 1)) return JINJA_VALUE_UNDEFINED;
     if (strcmp(f->parameters, "*") == 0) return call_with_all(r, f, self, args);
     const int n = count_parameters(f->parameters);
     jinja_value bound[JINJA_MOST_ARGS] = {{0}};

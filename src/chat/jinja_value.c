@@ -73,6 +73,10 @@ bool jinja_step(jinja_run *r, size_t n) {
     return false;
 }
 
+bool jinja_read(jinja_run *r, jinja_value v) {
+    return jinja_step(r, v.kind == JINJA_STRING ? v.string->length / JINJA_STEP_BYTES : 0);
+}
+
 int64_t jinja_now(const jinja_run *r) { return r->now; }
 
 jinja_value jinja_missing_of(jinja_run *r, const char *owner, jinja_value name, bool unsafe) {
@@ -421,7 +425,7 @@ jinja_value jinja_item(jinja_run *r, jinja_value v, jinja_value key) {
         const jinja_value *value = jinja_dict_find(r, v.dict, key);
         if (value) return *value;
     } else if (has_order(v) && is_whole(key)) {
-        if (v.kind == JINJA_STRING && !jinja_step(r, v.string->length / JINJA_STEP_BYTES)) return JINJA_VALUE_UNDEFINED;
+        if (!jinja_read(r, v)) return JINJA_VALUE_UNDEFINED;
         const int64_t count = (int64_t)count_items(v), index = whole(key) < 0 ? whole(key) + count : whole(key);
         if (index >= 0 && index < count) return item_at(r, v, (size_t)index);
     }
@@ -470,7 +474,7 @@ jinja_value jinja_cut(jinja_run *r, jinja_value v, jinja_value from, jinja_value
     if (v.kind == JINJA_UNDEFINED) return jinja_fail_missing(r, v);
     if (v.kind == JINJA_DICT) return jinja_fail(r, CLLM_ERR_ARGUMENT, "unhashable type: 'slice'");
     if (!has_order(v)) return jinja_fail(r, CLLM_ERR_ARGUMENT, "'%s' object is not subscriptable", jinja_type_name(v));
-    if (v.kind == JINJA_STRING && !jinja_step(r, v.string->length / JINJA_STEP_BYTES)) return JINJA_VALUE_UNDEFINED;
+    if (!jinja_read(r, v)) return JINJA_VALUE_UNDEFINED;
     const bool has_step = step.kind != JINJA_ABSENT && step.kind != JINJA_NONE;
     if (has_step && (!is_whole(step) || whole(step) == 0))
         return jinja_fail(r, CLLM_ERR_ARGUMENT,
@@ -580,7 +584,7 @@ static jinja_value divide(jinja_run *r, char operator, jinja_value a, jinja_valu
     if (operator!= '/' && is_whole(a) && is_whole(b)) return divide_whole(r, whole(a), whole(b), operator== '%');
     if (y == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "division by zero");
     if (operator== '/') return jinja_float(x / y);
-    double rest = fmod(x, y), quotient = (x - rest) / y; /* rounded to zero */
+    double rest = fmod(x, y), quotient = (x - rest) / y; /* truncated */
     if (rest != 0 && (rest < 0) != (y < 0)) {
         rest += y;
         quotient -= 1;

@@ -107,15 +107,12 @@ static cllm_status check_parts(bool of_tool, json_value *content, arena *a, cllm
     json_value *items = (json_value *)list.items;
     for (uint32_t i = 0; i < list.count; i++) {
         const json_value *type = json_find(&items[i], "type"), *text = json_find(&items[i], "text");
-        const bool has_name = type && type->kind == JSON_STRING;
+        const cllm_string name = type && type->kind == JSON_STRING ? type->string : (cllm_string){"unknown", 7};
         json_value said = text ? *text : items[i];
         if (!is_text_part(&items[i])) {
             if (!of_tool)
                 return error_set(err, CLLM_ERR_UNSUPPORTED, "content of the type '%.*s' is not supported, only text",
-                                 !has_name                   ? 7
-                                 : type->string.length < 100 ? (int)type->string.length
-                                                             : 100,
-                                 has_name ? type->string.data : "unknown");
+                                 (int)(name.length < 100 ? name.length : 100), name.data);
             said = text_value(told, sizeof told - 1);
         }
         if (said.kind != JSON_STRING) return error_set(err, CLLM_ERR_ARGUMENT, "a part's text is not a string");

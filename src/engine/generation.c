@@ -36,8 +36,8 @@ struct cllm_generation {
     uint32_t n_masks;              /* how many of them are computed */
     cllm_matcher *matcher, *ahead; /* of the grammar: at the end of the text, and within a draft; or NULL */
     preamble preamble;             /* what may come before the grammar */
-    cllm_status mask_status;       /* not CLLM_OK: mask number n_masks could not be computed, .. */
-    cllm_error mask_error;         /* .. and why */
+    cllm_status mask_status;       /* CLLM_OK, or the error of computing mask number n_masks */
+    cllm_error mask_error;         /* its message */
     drafter drafter;
 
     char *text; /* [text_capacity] text of the drawn tokens */

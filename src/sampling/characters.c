@@ -16,10 +16,6 @@ static cllm_status too_large(cllm_error *err) {
     return error_set(err, CLLM_ERR_UNSUPPORTED, "this has too many states");
 }
 
-static cllm_status no_moves_left(cllm_error *err) {
-    return error_set(err, CLLM_ERR_UNSUPPORTED, "the strings and numbers of this schema have too many states together");
-}
-
 /* ------------------------------------------------------------------------------------------------------- making */
 
 /* A table of rows that grows while states are found. */
@@ -42,10 +38,12 @@ static bool is_too_large(uint32_t n_states, uint32_t n_classes) {
     return (uint64_t)n_states * n_classes > CHARACTERS_MOST_MOVES;
 }
 
-bool characters_spend(char_maker *m, uint64_t n_moves) {
+cllm_status characters_spend(char_maker *m, uint64_t n_moves, cllm_error *err) {
     const bool enough = n_moves <= m->n_moves_left;
     m->n_moves_left = enough ? m->n_moves_left - (uint32_t)n_moves : 0;
-    return enough;
+    return enough ? CLLM_OK
+                  : error_set(err, CLLM_ERR_UNSUPPORTED,
+                              "this has too many states, alone or together with other strings and numbers");
 }
 
 /* Copy the classes and rows. false: no memory. */
@@ -79,7 +77,7 @@ cllm_status characters_from_network(const network *n, char_maker *m, char_automa
             if (to > last) last = to;
             status = automaton_error(walk, err);
             const uint64_t n_places = automaton_state(walk, i)->n_places + automaton_n_followed(walk);
-            if (status == CLLM_OK && !characters_spend(m, 1 + MOVES_OF_PLACE * n_places)) status = no_moves_left(err);
+            if (status == CLLM_OK) status = characters_spend(m, 1 + MOVES_OF_PLACE * n_places, err);
         }
         if (status == CLLM_OK && is_too_large(last, r.n_classes)) status = too_large(err);
     }
@@ -149,7 +147,7 @@ cllm_status characters_from_words(const cllm_string *words, size_t n, char_maker
             const uint32_t class = class_of(begins, r.n_classes, utf8_decode(words[i].data + at, length));
             if (r.next[(size_t)s * r.n_classes + class] == NO_STATE) {
                 if (is_too_large(n_states + 1, r.n_classes)) status = too_large(err);
-                if (status == CLLM_OK && !characters_spend(m, r.n_classes)) status = no_moves_left(err);
+                if (status == CLLM_OK) status = characters_spend(m, r.n_classes, err);
                 if (status == CLLM_OK && !rows_make_room(&r, n_states)) status = no_memory(err);
                 if (status != CLLM_OK) break;
                 for (uint32_t k = 0; k < r.n_classes; k++) r.next[(size_t)n_states * r.n_classes + k] = NO_STATE;
@@ -170,7 +168,8 @@ cllm_status characters_from_words(const cllm_string *words, size_t n, char_maker
 cllm_status characters_from_length(uint32_t least, uint32_t most, char_maker *m, char_automaton *out, cllm_error *err) {
     const uint64_t needed = (uint64_t)(most == UINT32_MAX ? least : most) + 1;
     if (needed > CHARACTERS_MOST_MOVES) return too_large(err);
-    if (!characters_spend(m, needed)) return no_moves_left(err);
+    const cllm_status spent = characters_spend(m, needed, err);
+    if (spent != CLLM_OK) return spent;
     const uint32_t n_states = (uint32_t)needed;
     *out = (char_automaton){.n_states = n_states,
                             .n_classes = 1,
@@ -246,7 +245,7 @@ cllm_status characters_product(const char_automaton *parts, size_t n, bool all_t
     for (uint32_t s = 0; status == CLLM_OK && s < t.n_states; s++) {
         if (!rows_make_room(&r, s)) status = no_memory(err);
         if (is_too_large(t.n_states, r.n_classes)) status = too_large(err);
-        if (status == CLLM_OK && !characters_spend(m, n * r.n_classes)) status = no_moves_left(err);
+        if (status == CLLM_OK) status = characters_spend(m, n * r.n_classes, err);
         for (uint32_t k = 0; status == CLLM_OK && k < r.n_classes; k++) {
             bool lives = all_texts;
             for (size_t i = 0; i < n; i++) {

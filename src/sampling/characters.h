@@ -20,17 +20,15 @@ typedef struct char_automaton {
 
 enum { CHARACTERS_MOST_PARTS = 31, CHARACTERS_MOST_MOVES = 1 << 19 };
 
-/* What automata are made with. Their work is counted in moves, so that a schema of many patterns, or of hard ones, takes
- * about a second at most. */
+/* What automata are made with. Their work is counted in moves, of which about 100 million can be made in a second. So a
+ * schema of many patterns, or of hard ones, ends soon. */
 typedef struct char_maker {
     arena *a; /* the results are there */
     uint32_t n_moves_left;
 } char_maker;
 
-enum { CHARACTERS_ALL_MOVES = 1 << 26 }; /* of one schema */
-
-/* Count moves that are about to be made. false: fewer are left. */
-bool characters_spend(char_maker *m, uint64_t n_moves);
+/* Count moves that are about to be made. Error: UNSUPPORTED (fewer are left). */
+cllm_status characters_spend(char_maker *m, uint64_t n_moves, cllm_error *err);
 
 /* Errors: MEMORY, UNSUPPORTED (too many states, alone or together). */
 

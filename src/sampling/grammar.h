@@ -19,7 +19,6 @@ typedef struct schema_form {
 /* Build from a JSON Schema. Errors name the part of the schema: FORMAT (it is not a schema), UNSUPPORTED (it cannot be
  * enforced), MEMORY. */
 cllm_status schema_build(network *n, cllm_string text, schema_form form, arena *a, cllm_error *err);
-cllm_status schema_add(network *n, const json_value *schema, schema_form form, arena *a, cllm_error *err);
 
 /* Build from a structure: parts, in JSON. Its literals may also be written as special tokens of the tokenizer. */
 cllm_status structure_build(network *n, const cllm_tokenizer *tokenizer, cllm_string text, arena *a, cllm_error *err);

@@ -334,8 +334,10 @@ cllm_status numbers_multiple_of(const decimal *unit, char_maker *m, char_automat
     const uint32_t n_classes = sizeof begins / sizeof *begins, n_fraction = unit->n_fraction;
     const uint64_t size = size_of(unit); /* without its point */
     const uint64_t n_states = size * (n_fraction + 2 + MOST_ZEROS);
-    if (size == 0 || n_states * n_classes > CHARACTERS_MOST_MOVES || !characters_spend(m, n_states * n_classes))
+    if (size == 0 || n_states * n_classes > CHARACTERS_MOST_MOVES)
         return error_set(err, CLLM_ERR_UNSUPPORTED, "multiples of this number have too many states");
+    const cllm_status spent = characters_spend(m, n_states * n_classes, err);
+    if (spent != CLLM_OK) return spent;
     *out = (char_automaton){.n_states = (uint32_t)n_states,
                             .n_classes = n_classes,
                             .class_begins = arena_alloc(m->a, n_classes, sizeof *begins),

@@ -458,16 +458,16 @@ static bool read_draft(schema_compiler *c) {
                         "an unknown dialect; drafts 4, 6, 7, 2019-09 and 2020-12 are known");
 }
 
-cllm_status schema_add(network *n, const json_value *schema, schema_form form, arena *a, cllm_error *err) {
+cllm_status schema_add(network *n, const json_value *schema, schema_form form, char_maker *m, cllm_error *err) {
     schema_compiler c = {
         .n = n,
-        .a = a,
+        .a = m->a,
         .err = err,
         .root = *schema,
         .form = form,
         .rules = {n, form.is_closed, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE},
-        .maker = {a, CHARACTERS_ALL_MOVES},
-        .memo = arena_alloc(a, MEMO_BUCKETS, sizeof *c.memo)};
+        .maker = m,
+        .memo = arena_alloc(m->a, MEMO_BUCKETS, sizeof *c.memo)};
     if (!c.memo) return error_set(err, CLLM_ERR_MEMORY, "no memory for a schema");
     const uint32_t root = network_add_rule(n, "root");
     c.at = &c.root;
@@ -488,8 +488,11 @@ done:
     return c.status == CLLM_ERR_MEMORY ? error_set(err, c.status, "no memory for a schema") : c.status;
 }
 
+enum { MOST_MOVES = 1 << 26 }; /* less than a second */
+
 cllm_status schema_build(network *n, cllm_string text, schema_form form, arena *a, cllm_error *err) {
     json_value schema;
+    char_maker maker = {a, MOST_MOVES};
     const cllm_status status = json_read(text.data, text.length, a, &schema, err);
-    return status == CLLM_OK ? schema_add(n, &schema, form, a, err) : status;
+    return status == CLLM_OK ? schema_add(n, &schema, form, &maker, err) : status;
 }

@@ -160,9 +160,9 @@ typedef struct schema_compiler {
     const struct base *bases;             /* [n_bases] names to which references are relative, sorted by reference */
     uint32_t n_bases;
     bool has_identifiers;
-    char_maker maker; /* of automata */
-    uint32_t n_steps; /* calls of expand so far, a measure of work */
-    uint32_t n_open;  /* choices that are being resolved, one within the other */
+    char_maker *maker; /* of automata */
+    uint32_t n_steps;  /* calls of expand so far, a measure of work */
+    uint32_t n_open;   /* choices that are being resolved, one within the other */
 } schema_compiler;
 
 enum {
@@ -174,6 +174,9 @@ enum {
 };
 
 /* ---- schema.c */
+
+/* Build from a schema that has been read, like schema_build. Several schemas may share the maker. */
+cllm_status schema_add(network *n, const json_value *schema, schema_form form, char_maker *m, cllm_error *err);
 
 /* Record an error, if it is the first one, with the path of `at`, a part of the document. Returns false. */
 bool schema_fails(schema_compiler *c, cllm_status status, const json_value *at, const char *message);

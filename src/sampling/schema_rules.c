@@ -75,10 +75,10 @@ const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, c
     if (status == CLLM_OK)
         status = regex_build(&n, format ? (cllm_string){format, strlen(format)} : text, !is_format, &err);
     if (status == CLLM_OK) status = network_finish(&n, &err);
-    if (status == CLLM_OK) status = characters_from_network(&n, &c->maker, made, &err);
+    if (status == CLLM_OK) status = characters_from_network(&n, c->maker, made, &err);
     network_free(&n);
     if (status == CLLM_ERR_ARGUMENT)
-        status = characters_from_words(NULL, 0, &c->maker, made, &err); /* it matches no text */
+        status = characters_from_words(NULL, 0, c->maker, made, &err); /* it matches no text */
     if (status == CLLM_OK)
         m->automaton = made;
     else
@@ -120,7 +120,7 @@ static bool string_language(schema_compiler *c, const shape *s, bool counts, lan
         for (const fact *f = s->facts; f; f = f->next)
             if (f->kind == FACT_VALUES && f->fails && f->value->kind == JSON_STRING)
                 words[n_words++] = f->value->string;
-        const cllm_status status = characters_from_words(words, n_words, &c->maker, &part, &err);
+        const cllm_status status = characters_from_words(words, n_words, c->maker, &part, &err);
         if (status != CLLM_OK) return failed(c, status, at, &err);
         if (!add_part(c, l, &part, true, at)) return false;
     }
@@ -132,7 +132,7 @@ static bool string_language(schema_compiler *c, const shape *s, bool counts, lan
         most = UINT32_MAX;
         if (s->least_length == 0) return true;
     }
-    const cllm_status status = characters_from_length(s->least_length, most, &c->maker, &part, &err);
+    const cllm_status status = characters_from_length(s->least_length, most, c->maker, &part, &err);
     return status == CLLM_OK ? add_part(c, l, &part, false, at) : failed(c, status, at, &err);
 }
 
@@ -188,7 +188,7 @@ static bool write_language(schema_compiler *c, const language *l, characters_spe
     cllm_error err;
     const bool is_one = l->n == 1 && l->wanted == 1;
     const cllm_status status =
-        is_one ? CLLM_OK : characters_product(l->parts, l->n, l->wanted == 0, &c->maker, &whole, &err);
+        is_one ? CLLM_OK : characters_product(l->parts, l->n, l->wanted == 0, c->maker, &whole, &err);
     if (status != CLLM_OK) return failed(c, status, c->at, &err);
     if (is_one) whole = l->parts[0];
     uint32_t *exits = malloc(whole.n_states * sizeof *exits);
@@ -264,9 +264,8 @@ static bool add_tightest(schema_compiler *c, const shape *s, fact_kind kind, lan
         bound = d;
     }
     if (!tightest) return true;
-    const cllm_status status = kind == FACT_LEAST
-                                   ? numbers_from(&bound, tightest->is_excluded, &c->maker, &part, &err)
-                                   : numbers_up_to(&bound, tightest->is_excluded, &c->maker, &part, &err);
+    const cllm_status status = kind == FACT_LEAST ? numbers_from(&bound, tightest->is_excluded, c->maker, &part, &err)
+                                                  : numbers_up_to(&bound, tightest->is_excluded, c->maker, &part, &err);
     return status == CLLM_OK ? add_part(c, l, &part, false, tightest->value) : failed(c, status, tightest->value, &err);
 }
 
@@ -286,15 +285,15 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
         cllm_status status = decimal_from_json(f->value, c->a, &d, &err);
         if (status == CLLM_OK && !is_excluded && !f->fails && is_integer && decimal_divides_one(&d)) continue;
         if (status == CLLM_OK)
-            status = is_excluded ? numbers_equal_to(&d, &c->maker, &part, &err)
-                                 : numbers_multiple_of(&d, &c->maker, &part, &err);
+            status = is_excluded ? numbers_equal_to(&d, c->maker, &part, &err)
+                                 : numbers_multiple_of(&d, c->maker, &part, &err);
         if (status != CLLM_OK) return failed(c, status, f->value, &err);
         if (!add_part(c, l, &part, f->fails, f->value)) return false;
         is_exact = true;
         is_multiple |= !is_excluded && !f->fails;
     }
     if (is_fraction && !values_of(s)) { /* of a list, only fractions are written */
-        const cllm_status status = numbers_of_form(WHOLE_VALUE, &c->maker, &part, &err);
+        const cllm_status status = numbers_of_form(WHOLE_VALUE, c->maker, &part, &err);
         if (status != CLLM_OK) return failed(c, status, c->at, &err);
         if (!add_part(c, l, &part, true, c->at)) return false;
         is_exact = true;
@@ -309,7 +308,7 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
     if (!m->automaton) {
         char_automaton *made = arena_alloc(c->a, 1, sizeof *made);
         if (!made) return schema_no_memory(c);
-        const cllm_status status = numbers_of_form(form, &c->maker, made, &err);
+        const cllm_status status = numbers_of_form(form, c->maker, made, &err);
         if (status != CLLM_OK) return failed(c, status, c->at, &err);
         m->automaton = made;
     }
@@ -329,7 +328,7 @@ static bool write_number_list(schema_compiler *c, const shape *s, const language
         decimal d;
         if (!is_scalar_of(v, JSON_INTEGER, JSON_FLOAT) || !schema_lists(c, s, v, values)) continue;
         cllm_status status = decimal_from_json(v, c->a, &d, &err);
-        if (status == CLLM_OK) status = numbers_equal_to(&d, &c->maker, &part, &err);
+        if (status == CLLM_OK) status = numbers_equal_to(&d, c->maker, &part, &err);
         if (status != CLLM_OK) return failed(c, status, v, &err);
         const cllm_string text = number_text(v, buffer);
         if (l->n == 1 && memchr(text.data, 'e', text.length)) network_add_text(c->n, from, text.data, text.length, to);
@@ -657,7 +656,7 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
         if (name_shape && l->n == 0 && (name_shape->least_length > 0 || name_shape->most_length < UINT32_MAX)) {
             char_automaton part;
             const cllm_status status =
-                characters_from_length(name_shape->least_length, name_shape->most_length, &c->maker, &part, &err);
+                characters_from_length(name_shape->least_length, name_shape->most_length, c->maker, &part, &err);
             if (status != CLLM_OK) return failed(c, status, f->value, &err);
             if (!add_part(c, l, &part, false, f->value)) return false;
         }
@@ -669,7 +668,7 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
         for (uint32_t i = 0; values && i < n_values(values); i++)
             if (value_at(values, i)->kind == JSON_STRING && schema_lists(c, name_shape, value_at(values, i), values))
                 words[n++] = value_at(values, i)->string;
-        const cllm_status status = characters_from_words(words, n, &c->maker, &part, &err);
+        const cllm_status status = characters_from_words(words, n, c->maker, &part, &err);
         if (status != CLLM_OK) return failed(c, status, f->value, &err);
         if (!add_part(c, l, &part, false, f->value)) return false;
     }
@@ -752,7 +751,7 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
         if (!add_part(c, &l, &allowed->parts[i], false, c->at)) return false;
     if (all->n > 0) {
         char_automaton mentioned;
-        const cllm_status status = characters_from_words(all->items, all->n, &c->maker, &mentioned, &err);
+        const cllm_status status = characters_from_words(all->items, all->n, c->maker, &mentioned, &err);
         if (status != CLLM_OK) return failed(c, status, c->at, &err);
         if (!add_part(c, &l, &mentioned, false, c->at)) return false;
     }
@@ -766,7 +765,7 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
         return c->status == CLLM_OK;
     }
     char_automaton whole;
-    const cllm_status status = characters_product(l.parts, l.n, plain, &c->maker, &whole, &err);
+    const cllm_status status = characters_product(l.parts, l.n, plain, c->maker, &whole, &err);
     if (status != CLLM_OK) return failed(c, status, c->at, &err);
     uint32_t *exits = malloc(whole.n_states * sizeof *exits), *labels = malloc(whole.n_states * sizeof *labels);
     uint32_t *nodes = malloc(whole.n_states * sizeof *nodes); /* for each label */

@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PATH = 200 };
+enum { MOST_PATH = 200, MOST_MOVES = 1 << 28 /* about three seconds */ };
 
 typedef struct builder {
     network *n;
     spelled_token *specials; /* [n_specials] owned */
     size_t n_specials;
-    arena *arena;
+    char_maker maker; /* of the automata of all schemas; its arena is for the rest, too */
     cllm_error *err;
     cllm_status status;
     char path[MOST_PATH + 32]; /* path of the part being read, for messages */
@@ -141,8 +141,8 @@ static bool add_without(builder *b, const json_value *marks, uint32_t from, uint
         if (marks->items[i].string.length > longest) longest = marks->items[i].string.length;
     }
     if (n_bytes > 500) return fails(b, CLLM_ERR_UNSUPPORTED, "more than 500 bytes of texts that must not occur");
-    mark_tree t = {.nodes = arena_alloc(b->arena, n_bytes + 1, sizeof *t.nodes)};
-    char_range *ranges = arena_alloc(b->arena, n_bytes + 1, sizeof *ranges);
+    mark_tree t = {.nodes = arena_alloc(b->maker.a, n_bytes + 1, sizeof *t.nodes)};
+    char_range *ranges = arena_alloc(b->maker.a, n_bytes + 1, sizeof *ranges);
     if (!t.nodes || !ranges) return fails(b, CLLM_ERR_MEMORY, "no memory");
     grow_tree(&t, marks, longest);
     for (uint32_t i = 0; i < t.n; i++) t.nodes[i].node = network_add_node(b->n);
@@ -222,7 +222,7 @@ static bool add_schema(builder *b, const json_value *object, const json_value *s
                               .is_closed = is_true(json_find(object, "closed"))};
     const network before = *b->n;
     const uint32_t rule = b->n->n_rules;
-    const cllm_status status = schema_add(b->n, schema, form, b->arena, other ? NULL : b->err);
+    const cllm_status status = schema_add(b->n, schema, form, &b->maker, other ? NULL : b->err);
     if (status == CLLM_ERR_MEMORY) return fails(b, status, "no memory");
     if (other && (status != CLLM_OK || b->n->failed == CLLM_ERR_UNSUPPORTED)) { /* remove what was built of it */
         b->n->n_edges = before.n_edges;
@@ -291,7 +291,7 @@ static bool add_node(builder *b, const json_value *v, uint32_t from, uint32_t to
 }
 
 cllm_status structure_build(network *n, const cllm_tokenizer *tokenizer, cllm_string text, arena *a, cllm_error *err) {
-    builder b = {.n = n, .arena = a, .err = err};
+    builder b = {.n = n, .maker = {a, MOST_MOVES}, .err = err};
     json_value root;
     b.status = json_read(text.data, text.length, a, &root, err);
     if (b.status != CLLM_OK) return b.status;

@@ -199,6 +199,7 @@ line {%- if t %} x {% endif -%} y
 {% for x in [] %}{% else %}empty {{ loop is defined }}{% endfor %}
 {{ (d.items()|list)[0][0] }} {{ d.items()[0] is defined }} {{ d|first }} {{ (d.values()|list)|first }}
 {{ 'A' < 'a' }} {{ 'é' > 'z' }} {{ [1, 'a'] == [1, 'a'] }} {{ {'a': 1, 'b': 2} == {'b': 2, 'a': 1} }} {{ none == missing }} {{ missing == missing2 }} {{ 1 != '1' }}
+{% set s = 'a' * 1000000 %}{% for i in range(2000) %}{% if s is defined and s is string and s is not none %}{% endif %}{% endfor %}{{ s is lower }}
 {{ '%.1f %e %g %+.0f' % (1e78, 1e78, -1e78, 1e22) }} {{ ('%.1000f' % 1e308)|length }} {{ '%.2f' % true }}
 {{ '2024-01-02'|int }} {{ '1.2.3'|float }} {{ '5-3'|int(7) }} {{ '1e5'|int }} {{ '1e'|float }} {{ '.5'|float }} {{ '5.'|float }} {{ ' -1_0.5e-1_0 '|float }} {{ '123456789012345678901234567890'|float }} {{ '-9223372036854775808'|int }}
 {{ '0b11'|int(base=2) }} {{ '0o17'|int(0, 8) }} {{ '0x_1F'|int(0, 16) }} {{ '1_000'|int }} {{ '1__0'|int }} {{ '1_'|int }} {{ '_1'|int }} {{ '-0x1f'|int(base=0) }} {{ '010'|int(base=0) }} {{ '00'|int(base=0) }} {{ '0b1'|int(base=16) }} {{ '0x'|int(3, 16) }} {{ '+'|int }} {{ '8'|int(3, 8) }} {{ 'z'|int(0, 36) }} {{ '12'|int(0, 99) }}
