@@ -167,14 +167,14 @@ static int take_step(run *r, cllm_generation *generation, const prompt *p, cllm_
     const bool first = a->evaluated.n_tokens == 0;
     cllm_event event;
     cllm_status status = cllm_eval(r->engine, span, 1, &a->error);
-    if (status == CLLM_OK || status == CLLM_ERR_CANCELLED)
-        status = cllm_generation_take(generation, span, &event, &a->error);
+    const bool is_cancelled = status == CLLM_ERR_CANCELLED;
+    if (status == CLLM_OK || is_cancelled) status = cllm_generation_take(generation, span, &event, &a->error);
     a->failed = status != CLLM_OK;
     if (first) run_stage(r, "%s", "");
-    if (first && status == CLLM_ERR_CANCELLED)
+    if (first && is_cancelled)
         note(r->o, r->o->save ? "interrupted within the prompt; nothing is saved" : "interrupted within the prompt");
     if (a->failed) return EXIT_FAILURE;
-    if (first) begin_text(r, p, text, a, span->count, now() - start);
+    if (first && !is_cancelled) begin_text(r, p, text, a, span->count, now() - start);
     text_stream_write(text, event.text.data, event.text.length);
     a->generated.n_tokens += event.n_tokens - (event.end == CLLM_END_TOKEN);
     a->generated.n_drafted = (size_t)event.n_drafted;
