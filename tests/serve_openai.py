@@ -66,6 +66,10 @@ check("chat: response_format json_schema", list(value) == ["age"] and 1 <= value
 listed = {"type": "object", "properties": {"const": {"const": {"properties": {}}}, "inner": {"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"]}}, "required": ["const", "inner"]}
 form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "temperature": 2, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": listed}}})[2]
 check("chat: an object has the properties that its schema lists, and no others", json.loads(form["choices"][0]["message"]["content"]) == {"const": {"properties": {}}, "inner": {"a": 1}}, form)
+ordered = {"type": "object", "properties": {name: {"const": name} for name in "zambic"}, "required": list("zambic")}
+for strict in (True, False, None):
+    form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "temperature": 2, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "strict": strict, "schema": ordered}}})[2]
+    check(f"chat: properties come in the schema's order, strict: {strict}", [key for key, value in json.loads(form["choices"][0]["message"]["content"], object_pairs_hook=list)] == list("zambic"), form)
 for name, asked in {"it may have others": {**listed, "additionalProperties": True}, "it must have one that is not listed": {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["b"]},
                     "schemas are put together": {"allOf": [{"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"]}, {"type": "object", "properties": {"b": {"enum": [2]}}, "required": ["b"]}]}}.items():
     status, _, form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "max_tokens": 300, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": asked}}})

@@ -535,7 +535,7 @@ static bool take_format(request *r, const json_t *body, failure *f) {
     if (!format) format = older;
     if (!format) return true;
     if (!message_is_type(format, "json_schema")) return refuse(f, 400, field, "%s.type: must be json_schema", field);
-    return ask_schema(r, field, json_object_get(format, "schema"), true, f);
+    return ask_schema(r, field, json_object_get(format, "schema"), f);
 }
 
 static bool take_request(request *r, const conversation *c, const json_t *body, failure *f) {

@@ -265,13 +265,12 @@ bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const ch
     return refuse(f, 400, field, "%s: %s", field, err.message);
 }
 
-bool ask_schema(request *r, const char *field, const json_t *schema, bool in_order, failure *f) {
+bool ask_schema(request *r, const char *field, const json_t *schema, failure *f) {
     if (!json_is_object(schema) && !json_is_boolean(schema))
         return refuse(f, 400, field, "%s: must be a JSON schema", field);
     char *text = json_spelled(schema);
     if (!text) return refuse_memory(f);
-    const bool good = ask_grammar(
-        r, field, in_order ? CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, text, f);
+    const bool good = ask_grammar(r, field, CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER, text, f);
     free(text);
     return good;
 }
@@ -292,13 +291,13 @@ static bool take_response_format(request *r, const json_t *format, failure *f) {
     if (!type) return refuse(f, 400, "response_format.type", "response_format.type is missing");
     if (strcmp(type, "text") == 0) return true;
     if (strcmp(type, "json_object") == 0)
-        return schema ? ask_schema(r, "response_format.schema", schema, false, f) : ask_object(r, name, f);
+        return schema ? ask_schema(r, "response_format.schema", schema, f) : ask_object(r, name, f);
     if (strcmp(type, "json_schema") == 0) {
         if (inner && !field_bool(inner, "strict", &strict, f)) return false;
         if (!schema)
             return refuse(f, 400, "response_format.json_schema.schema",
                           "response_format.json_schema.schema is missing");
-        return ask_schema(r, "response_format.json_schema.schema", schema, strict, f);
+        return ask_schema(r, "response_format.json_schema.schema", schema, f);
     }
     if (strcmp(type, "grammar") == 0 && field_string(format, "grammar", &text, f) && text)
         return ask_grammar(r, "response_format.grammar", CLLM_GRAMMAR_GBNF, text, f);
@@ -332,8 +331,8 @@ static bool take_grammar(request *r, const json_t *fields, const char *name, cll
 static bool take_structured(request *r, const json_t *fields, const char *const names[4], failure *f) {
     const json_t *schema = field_find(fields, names[0]), *words = field_find(fields, names[2]);
     const bool is_text = json_is_string(schema);
-    return (is_text ? take_grammar(r, fields, names[0], CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, f)
-                    : !schema || ask_schema(r, names[0], schema, false, f)) &&
+    return (is_text ? take_grammar(r, fields, names[0], CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER, f)
+                    : !schema || ask_schema(r, names[0], schema, f)) &&
            take_grammar(r, fields, names[1], CLLM_GRAMMAR_REGEX, f) && (!words || ask_choice(r, names[2], words, f)) &&
            take_grammar(r, fields, names[3], CLLM_GRAMMAR_GBNF, f);
 }
@@ -345,7 +344,7 @@ bool ask_form(request *r, const json_t *fields, failure *f) {
                  *inner = NULL;
     const char *grammar = NULL;
     if (format && !take_response_format(r, format, f)) return false;
-    if (schema && !ask_schema(r, "json_schema", schema, false, f)) return false;
+    if (schema && !ask_schema(r, "json_schema", schema, f)) return false;
     if (!field_string(fields, "grammar", &grammar, f)) return false;
     if (grammar && *grammar && !ask_grammar(r, "grammar", CLLM_GRAMMAR_GBNF, grammar, f)) return false;
     if (!field_object(fields, "structured_outputs", &inner, f)) return false;

@@ -22,7 +22,7 @@ bool ask_stops(request *r, const char *name, const json_t *stops, failure *f);
  * vLLM's other guided fields. At most one of them. */
 bool ask_form(request *r, const json_t *fields, failure *f);
 bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const char *text, failure *f);
-bool ask_schema(request *r, const char *field, const json_t *schema, bool in_order, failure *f);
+bool ask_schema(request *r, const char *field, const json_t *schema, failure *f); /* properties come in its order */
 
 /* Add a text to continue or to embed; its tokens become a prompt. For continuing, it is the client's own template, so
  * special tokens are found in it. */

@@ -199,7 +199,7 @@ static const answer_form text_form = {.stream_type = "application/x-ndjson",
 
 /* --------------------------------------------------------------------------------------------- requests */
 
-/* "json", or a schema; an empty text means neither. Properties come in the order of the schema. */
+/* "json", or a schema; an empty text means neither. */
 static bool take_format(request *r, const json_t *body, failure *f) {
     const json_t *format = field_find(body, "format");
     const char *word = json_string_value(format);
@@ -207,7 +207,7 @@ static bool take_format(request *r, const json_t *body, failure *f) {
     if (word && strcmp(word, "json") == 0)
         return ask_grammar(r, "format", CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, "{\"type\":\"object\"}", f);
     if (!json_is_object(format)) return refuse(f, 400, "format", "format: must be \"json\" or a JSON schema");
-    return ask_schema(r, "format", format, true, f);
+    return ask_schema(r, "format", format, f);
 }
 
 /* The context has the size that the server was started with; a request can only limit itself to less. */

@@ -597,7 +597,7 @@ static bool take_text_format(request *r, const json_t *text, failure *f) {
                       type);
     schema = field_find(format, "schema");
     if (!schema) return refuse(f, 400, "text.format.schema", "text.format.schema is missing");
-    return field_bool(format, "strict", &strict, f) && ask_schema(r, "text.format.schema", schema, strict, f);
+    return field_bool(format, "strict", &strict, f) && ask_schema(r, "text.format.schema", schema, f);
 }
 
 /* Refuse what would need storage or another server. */
