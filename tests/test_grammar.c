@@ -546,7 +546,7 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
     } cases[] = {
         {CLLM_GRAMMAR_GBNF, "", CLLM_ERR_ARGUMENT, "there is no rule named root"},
         {CLLM_GRAMMAR_GBNF, "root ::= a\n\nb ::= \"x\"", CLLM_ERR_ARGUMENT,
-         "line 1, column 10: this rule is not defined"},
+         "line 1, column 10: the rule a is not defined"},
         {CLLM_GRAMMAR_GBNF, "root ::= \"a\"\nroot ::= \"b\"", CLLM_ERR_ARGUMENT,
          "line 2, column 1: this rule is defined twice"},
         {CLLM_GRAMMAR_GBNF, "root ::= \"a", CLLM_ERR_FORMAT, "column 10: this \" is not closed"},

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -259,8 +260,13 @@ cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err) 
         parse_rule(&p);
     if (p.t.status == CLLM_OK && !n->failed && !p.rules[0].defined)
         p.t.status = error_set(err, CLLM_ERR_ARGUMENT, "grammar: there is no rule named root");
-    for (uint32_t i = 0; i < p.n_rules && p.t.status == CLLM_OK && !n->failed; i++)
-        if (!p.rules[i].defined) text_fails(&p.t, CLLM_ERR_ARGUMENT, p.rules[i].at, "this rule is not defined");
+    for (uint32_t i = 0; i < p.n_rules && p.t.status == CLLM_OK && !n->failed; i++) {
+        const named_rule *rule = &p.rules[i];
+        char message[120];
+        snprintf(message, sizeof message, "the rule %.*s is not defined",
+                 (int)(rule->name.length < 60 ? rule->name.length : 60), rule->name.data);
+        if (!rule->defined) text_fails(&p.t, CLLM_ERR_ARGUMENT, rule->at, message);
+    }
     free(p.rules);
     return p.t.status;
 }
