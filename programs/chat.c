@@ -541,7 +541,10 @@ static int talk_with(talk *t) {
         size_t length;
         int status = EXIT_SUCCESS;
         const line_result result = line_input_read(t->input, "> ", NULL, &line, &length);
-        if (result == LINE_ENDED) break;
+        if (result == LINE_ENDED) {
+            if (isatty(STDIN_FILENO)) fputc('\n', stderr); /* Ctrl-D leaves the line as it is */
+            break;
+        }
         if (result == LINE_INTERRUPTED && warned) return EXIT_INTERRUPTED;
         if (result == LINE_INTERRUPTED) note(&t->o, "press Ctrl-C again to end, or type /exit");
         warned = result == LINE_INTERRUPTED;

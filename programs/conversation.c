@@ -285,8 +285,12 @@ static int take_deltas(answering *a, cllm_string text, bool ended) {
         const bool reasoning = d->kind == CLLM_DELTA_REASONING;
         if (!text_buffer_add(reasoning ? &a->reasoning : &a->content, d->text.data, d->text.length))
             return fail("out of memory");
-        if (!reasoning || a->c->reasoning == REASONING_SHOWN)
+        if (reasoning && a->c->reasoning != REASONING_SHOWN) {
+            draw_work(a->c->run->o, "thinking...");
+        } else if (d->text.length > 0) {
+            run_stage(a->c->run, "%s", "");
             a->c->sink(a->c->sink_user, reasoning, d->text.data, d->text.length);
+        }
     }
     return EXIT_SUCCESS;
 }
@@ -425,6 +429,7 @@ static int write_answer(answering *a) {
             status = end_reasoning(a);
         if (a->end != CLLM_END_NONE) break;
     }
+    run_stage(c->run, "%s", "");
     return status;
 }
 

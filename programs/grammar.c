@@ -180,10 +180,12 @@ static int check_file(const options *o, const grammar_use *g, const cllm_tokeniz
     cllm_error err = {.message = "out of memory"};
     if (read_input(path, &text) != EXIT_SUCCESS) return EXIT_USAGE;
     const cllm_status status = check_text(g, tokenizer, &text, times, &n_bytes, &accepted, &err);
+    const bool at_newline = status == CLLM_OK && n_bytes + 1 == text.length && text.data[n_bytes] == '\n';
     free(text.data);
     if (status != CLLM_OK) return fail("%s: %s", path, err.message);
     if (!o->timings && accepted) puts("accepted");
-    if (!o->timings && !accepted) printf("refused at byte %zu\n", n_bytes);
+    if (!o->timings && !accepted)
+        printf("refused at byte %zu%s\n", n_bytes, at_newline ? ", the newline at the end" : "");
     return accepted ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

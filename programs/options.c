@@ -886,12 +886,18 @@ static int place_arguments(const command *c, options *o) {
     if (!(c->bit & (WRITES | TOKENIZE | EMBED)))
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
                            o->model, space, c->name);
+    const size_t length = strlen(o->arguments[0]);
+    if (named && length > 5 && strcmp(o->arguments[0] + length - 5, ".gguf") == 0)
+        return usage_error("the argument '%s' and --model %s are two models: give one", o->arguments[0], o->model);
     if (o->prompt || o->file)
         return usage_error("the argument '%s' and %s are two prompts: give one", o->arguments[0],
                            o->prompt ? "--prompt" : "--file");
     if (o->n_arguments > 1)
-        return usage_error("unexpected argument '%s' after the prompt '%s': put a prompt of several words in quotes",
-                           o->arguments[1], o->arguments[0]);
+        return usage_error(
+            c->bit == EMBED
+                ? "unexpected argument '%s' after the text '%s': put several texts in a file, a line each, for --file"
+                : "unexpected argument '%s' after the prompt '%s': put a prompt of several words in quotes",
+            o->arguments[1], o->arguments[0]);
     o->prompt = o->arguments[0];
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -293,11 +294,25 @@ void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader) 
 
 void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last) {
     static const char full[] = "########################################";
+    enum { MOST = sizeof full - 1, LEAST = 10, DOTS = 3, SIGNS = sizeof " [] 100%" };
     if (o->quiet || !stderr_is_terminal()) return;
+    struct winsize window = {.ws_col = 80};
+    ioctl(STDERR_FILENO, TIOCGWINSZ, &window);
+    const size_t width = window.ws_col > 0 ? window.ws_col : 80, taken = SIGNS + strlen(rest), length = strlen(what);
+    const size_t room = width > taken ? width - taken : 0; /* for `what` and the bar */
+    const size_t bar = length + MOST <= room ? MOST : length + LEAST <= room ? room - length : LEAST;
+    const size_t shown = length + bar <= room ? length : room > bar + DOTS ? room - bar - DOTS : 0;
     fputc('\r', stderr);
-    print_escaped(stderr, what, strlen(what), SIZE_MAX); /* for bench and pull: the name of a file */
-    fprintf(stderr, " [%-40.*s] %2d%%%s%s", percent * 40 / 100, full, percent, rest, last ? ERASE_LINE : "\033[K");
+    print_escaped(stderr, what, length, shown); /* for bench and pull: the name of a file */
+    fprintf(stderr, " [%-*.*s] %2d%%%s%s", (int)bar, percent * (int)bar / 100, full, percent, rest,
+            last ? ERASE_LINE : "\033[K");
     bar_is_drawn = !last;
+}
+
+void draw_work(const options *o, const char *what) {
+    if (o->quiet || bar_is_drawn || !stderr_is_terminal()) return;
+    fprintf(stderr, "\r%s\033[K", what);
+    bar_is_drawn = true;
 }
 
 void run_progress(run *r, const char *what, uint64_t done, uint64_t total) {

@@ -45,8 +45,10 @@ void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer);
  * while a pipe was full. */
 int flush_output(void);
 
-/* Draw "what [####    ] 37% rest" over the same line of stderr, if that is a terminal. The last call erases it. */
+/* Draw "what [####    ] 37% rest" over the same line of stderr, if that is a terminal. On a narrow one the bar is
+ * shorter, and then what is before it. The last call erases the line. */
 void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last);
+void draw_work(const options *o, const char *what); /* only words, of work whose length is unknown */
 
 typedef struct size_text {
     char text[24];

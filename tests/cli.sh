@@ -98,6 +98,8 @@ done <<'END'
 2|'a' is not a command or a file|a b
 2|'a' is not a command or a file|a
 2|unexpected argument 'time' after the prompt 'Once': put a prompt of several words in quotes|m.gguf Once time
+2|the argument 'a.gguf' and --model m.gguf are two models: give one|a.gguf -m m.gguf -p x
+2|unexpected argument 'b' after the text 'a': put several texts in a file, a line each, for --file|embed m.gguf a b
 2|the argument 'b' and --prompt are two prompts|m.gguf -p a b
 2|the argument 'b' and --file are two prompts|m.gguf b -f a
 2|the argument 'b' and --prompt are two prompts|tokenize m.gguf b -p -

@@ -89,6 +89,8 @@ pipes() {
         reasoned=$(head -n 1 "$out" | cut -c 1-8)
         python3 tests/support/screen.py "$program" chat $thinks --reasoning 4 Hi </dev/null >"$out" 2>"$err"
         check 'chat --reasoning N: on a terminal its text stays' eval '[ -n "$reasoned" ] && head -n 1 "$out" | grep -qF -- "$reasoned"'
+        python3 tests/support/screen.py "$program" chat $thinks --reasoning hide Hi </dev/null >"$out" 2>"$err"
+        check 'chat --reasoning hide: a terminal shows that the model thinks, until it ends' eval 'grep -q "^it showed" "$out" && ! grep -q thinking "$out"'
         run chat $thinks -q --reasoning 2 --regex '[0-9]{2}' Hi </dev/null
         check 'chat --regex: an answer of that form, after the reasoning' eval 'silent && grep -qxE "[0-9]{2}" "$out"'
         run chat $thinks -q --reasoning 2 --regex '[0-9]{50}' Hi </dev/null

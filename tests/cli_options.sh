@@ -125,14 +125,17 @@ END
     check 'without a terminal it is not said' eval 'exits 0 && ! says "no prompt"'
 }
 
-# The bar of a long evaluation, on a terminal, never goes back.
+# The bar of a long evaluation, on a terminal, never goes back, and stays on one line.
 bar() {
     command -v python3 >/dev/null || { skip 'the bar of eval' 'python3 is missing'; return; }
     yes 'One day there was a girl, and a dog, and a boy who said that it was late.' | head -n 4000 >"$temporary/long"
     python3 - "$program" eval "$any" --text "$temporary/long" --ctx 64 --threads 1 >"$out" 2>"$err" <<'PYTHON'
-import os, pty, re, sys
+import fcntl, os, pty, re, struct, sys, termios
+columns = 50
 pid, terminal = pty.fork()
-if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
+if pid == 0:
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    os.execv(sys.argv[1], sys.argv[1:])
 seen = b""
 while True:
     try: more = os.read(terminal, 65536)
@@ -142,6 +145,8 @@ while True:
 os.waitpid(pid, 0)
 print(*re.findall(rb"\] *(\d+)%", seen))
 percents = [int(p) for p in re.findall(rb"\] *(\d+)%", seen)]
+drawn = re.sub(rb"\x1b\[[0-9;]*[a-zA-Z]", b"", seen)
+assert max(len(bar) for bar in re.findall(rb"[^\r\n]*\] *\d+%", drawn)) < columns, drawn[-500:]
 assert len(percents) > 5 and percents == sorted(percents) and percents[-1] >= 99, seen[-500:]
 PYTHON
     status=$?
@@ -236,6 +241,9 @@ grammars() {
     check 'grammar: one that is well written' eval 'exits 0 && silent && [ ! -s "$out" ]'
     run grammar "$any" --grammar "$temporary/person.gbnf" --check "$temporary/good" "$temporary/bad" "$temporary/short"
     check 'grammar --check: accepted, or refused at a byte' eval 'exits 1 && silent && is_text "accepted\nrefused at byte 10\nrefused at byte 14\n"'
+    { cat "$temporary/good"; echo; } >"$temporary/line"
+    run grammar "$any" --grammar "$temporary/person.gbnf" --check "$temporary/line"
+    check 'grammar --check: a newline at the end is named' eval 'exits 1 && grep -qx "refused at byte [0-9]*, the newline at the end" "$out"'
     run grammar "$any" --grammar "$temporary/person.gbnf" --check - <"$temporary/good"
     check 'grammar --check -' eval 'exits 0 && is_text "accepted\n"'
     printf '{"type": "object", "properties": {"age": {"type": "integer"}, "name": {"type": "string"}}, "required": ["age"]}' >"$temporary/schema"

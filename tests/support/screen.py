@@ -29,4 +29,6 @@ for line in re.sub(r"\x1b\[[0-9;]*m", "", seen.decode()).split("\n"):
             shown = shown[:column] + part + shown[column + len(part):]
             column += len(part)
     print(shown)
+if b"thinking..." in seen:
+    print("it showed that it thinks")
 sys.exit(status)
