@@ -288,7 +288,7 @@ static int take_deltas(answering *a, cllm_string text, bool ended) {
         if (reasoning && a->c->reasoning != REASONING_SHOWN) {
             draw_work(a->c->run->o, "thinking...");
         } else if (d->text.length > 0) {
-            run_stage(a->c->run, "%s", "");
+            erase_bar();
             a->c->sink(a->c->sink_user, reasoning, d->text.data, d->text.length);
         }
     }
@@ -429,7 +429,7 @@ static int write_answer(answering *a) {
             status = end_reasoning(a);
         if (a->end != CLLM_END_NONE) break;
     }
-    run_stage(c->run, "%s", "");
+    erase_bar();
     return status;
 }
 

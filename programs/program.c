@@ -40,7 +40,7 @@ void fail_into(char *text, size_t size) {
     told_size = size;
 }
 
-static void erase_bar(void) {
+void erase_bar(void) {
     if (bar_is_drawn) fputs(ERASE_LINE, stderr);
     bar_is_drawn = false;
 }

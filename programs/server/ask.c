@@ -275,7 +275,7 @@ bool ask_schema(request *r, const char *field, const json_t *schema, failure *f)
     return good;
 }
 
-static bool ask_object(request *r, const char *field, failure *f) {
+bool ask_object(request *r, const char *field, failure *f) {
     return ask_grammar(r, field, CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, "{\"type\":\"object\"}", f);
 }
 

@@ -23,6 +23,7 @@ bool ask_stops(request *r, const char *name, const json_t *stops, failure *f);
 bool ask_form(request *r, const json_t *fields, failure *f);
 bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const char *text, failure *f);
 bool ask_schema(request *r, const char *field, const json_t *schema, failure *f); /* properties come in its order */
+bool ask_object(request *r, const char *field, failure *f);                       /* any JSON object */
 
 /* Add a text to continue or to embed; its tokens become a prompt. For continuing, it is the client's own template, so
  * special tokens are found in it. */

@@ -204,8 +204,7 @@ static bool take_format(request *r, const json_t *body, failure *f) {
     const json_t *format = field_find(body, "format");
     const char *word = json_string_value(format);
     if (!format || (word && !*word)) return true;
-    if (word && strcmp(word, "json") == 0)
-        return ask_grammar(r, "format", CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, "{\"type\":\"object\"}", f);
+    if (word && strcmp(word, "json") == 0) return ask_object(r, "format", f);
     if (!json_is_object(format)) return refuse(f, 400, "format", "format: must be \"json\" or a JSON schema");
     return ask_schema(r, "format", format, f);
 }

@@ -162,8 +162,8 @@ void jinja_dict_set(jinja_run *r, jinja_dict *d, jinja_value key, jinja_value va
     d->pairs[d->count++] = (jinja_pair){key, value};
 }
 
-/* The byte offset of the character `index`; s->length if there are fewer. A vocabulary may spell
- * a special token with bytes that are not UTF-8; then those that cannot begin a character belong to the one before. */
+/* The byte offset of the character `index`; s->length if there are fewer. A vocabulary may spell a special token with
+ * bytes that are not UTF-8; then those that cannot begin a character belong to the one before. */
 static size_t byte_of(const jinja_string *s, size_t index) {
     size_t at = 0;
     for (; at < s->length; at++)
