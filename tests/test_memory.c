@@ -331,8 +331,8 @@ static void chats_are_the_same_or_there_is_no_memory(void **state) {
         EACH_CALL("<call>{{ {'id': c.id, 'name': c.function.name, 'arguments': c.function.arguments}|tojson }}</call>"),
         EACH_CALL("<call>[{{ c.function.name }}({% for k, v in c.function.arguments|items %}{{ k }}={{ v|tojson }},"
                   "{% endfor %})]"),
-        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}<|{{ m.role }}|>"
-        "{{ m.content }}{{ m.tool_calls|tojson if m.tool_calls }}{% endfor %}"};
+        ("{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}<|{{ m.role }}|>"
+         "{{ m.content }}{{ m.tool_calls|tojson if m.tool_calls }}{% endfor %}")};
     if (!CAN_REFUSE) skip();
     for (size_t i = 0; i < 2 * (sizeof sources / sizeof *sources); i++) {
         const cllm_string source = text_of(sources[i / 2]);
