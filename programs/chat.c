@@ -592,11 +592,10 @@ static int ask_once(talk *t) {
 }
 
 int chat(const options *o) {
-    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     const bool shown = isatty(STDOUT_FILENO);
     talk t = {.o = *o, .out = {.out = stdout, .safe = shown}};
     run r = {0};
-    t.colour = shown && terminal && strcmp(terminal, "dumb") != 0 && !(no_colour && *no_colour);
+    t.colour = shows_colour(STDOUT_FILENO);
     t.c.reasoning = shown ? REASONING_SHOWN : REASONING_HIDDEN;
     t.c.reasoning_most = UINT64_MAX;
     t.c.once = o->prompt || !isatty(STDIN_FILENO);

@@ -3,17 +3,13 @@
 
 #include "conversation.h"
 #include "json_output.h"
+#include "text_stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static bool ends_with(const char *text, const char *end) {
-    const size_t length = strlen(text), n = strlen(end);
-    return length >= n && strcmp(text + length - n, end) == 0;
-}
 
 static const char *text_of(const json_t *message, const char *key) {
     const char *text = json_string_value(json_object_get(message, key));
@@ -47,7 +43,7 @@ static bool write_json(const conversation *c, FILE *out) {
 static bool write_to(const conversation *c, const char *name, FILE *out) {
     bool written = true;
     errno = 0;
-    if (ends_with(name, ".md"))
+    if (text_ends_with(name, ".md"))
         write_markdown(c, out);
     else
         written = write_json(c, out);

@@ -5,6 +5,7 @@
 
 #include "interrupt.h"
 #include "program.h"
+#include "text_stream.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -89,9 +90,7 @@ static bool read_page(const body *b, file_list *files) {
         const json_t *lfs = json_object_get(entry, "lfs");
         const char *oid = json_string_value(json_object_get(lfs, "oid"));
         const json_int_t size = json_integer_value(json_object_get(lfs ? lfs : entry, "size"));
-        const size_t length = path ? strlen(path) : 0;
-        if (!type || strcmp(type, "file") != 0 || length <= 5 || strcmp(path + length - 5, ".gguf") != 0 || size < 0)
-            continue;
+        if (!type || strcmp(type, "file") != 0 || !path || !text_ends_with(path, ".gguf") || size < 0) continue;
         /* an unsafe path is listed too, so that it can be refused by name if it is chosen */
         if (!file_list_add(files, path, (uint64_t)size, oid && strlen(oid) == 64 ? oid : "")) break;
     }

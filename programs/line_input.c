@@ -7,6 +7,7 @@
 #include "line_input.h"
 
 #include "interrupt.h"
+#include "program.h"
 #include "text_stream.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 
 #ifdef HAVE_LIBEDIT
 #include <histedit.h>
-#include <sys/ioctl.h>
 #include <wchar.h>
 #endif
 
@@ -82,9 +82,7 @@ static char *prompt_of(EditLine *edit) { return (char *)input_of(edit)->prompt; 
 /* The terminal has wrapped the line again for its new width. Go to the line's beginning and draw everything again. */
 static void redraw(EditLine *edit) {
     const LineInfoW *line = el_wline(edit);
-    struct winsize window = {.ws_col = 80};
-    ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
-    const size_t width = window.ws_col > 0 ? window.ws_col : 80;
+    const size_t width = (size_t)terminal_width(STDOUT_FILENO);
     size_t column = strlen(input_of(edit)->prompt), n_rows = 0;
     for (const wchar_t *at = line->buffer; at < line->cursor; at++) {
         const int cells = wcwidth(*at);
@@ -279,9 +277,7 @@ line_input *line_input_create(const char *const *completions) {
     if (!in) return NULL;
     in->completions = completions;
 #ifdef HAVE_LIBEDIT
-    const char *terminal = getenv("TERM");
-    const bool can_edit = terminal && *terminal && strcmp(terminal, "dumb") != 0;
-    if (can_edit && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !start_edit(in)) {
+    if (isatty(STDIN_FILENO) && obeys_escapes(STDOUT_FILENO) && !start_edit(in)) {
         line_input_destroy(in);
         return NULL;
     }

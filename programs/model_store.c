@@ -3,6 +3,7 @@
 
 #include "cllm.h"
 #include "json_output.h"
+#include "text_stream.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -66,11 +67,6 @@ static bool copy_word(char *to, size_t size, const char *from, size_t length, co
     memcpy(to, from, length);
     to[length] = '\0';
     return true;
-}
-
-static bool ends_with(const char *text, const char *end) {
-    const size_t length = strlen(text), n = strlen(end);
-    return length > n && strcasecmp(text + length - n, end) == 0;
 }
 
 void name_spell(model_name *name) {
@@ -148,7 +144,7 @@ static bool parse_url(const char *text, model_name *name) {
     strcpy(name->query, text + length);
     const char *host = strstr(name->url, "://") + 3, *slash = strchr(host, '/');
     const char *at = strchr(host, '@'); /* a password would become part of a folder's name */
-    return slash && slash > host && *host != '.' && (!at || at > slash) && ends_with(name->url, ".gguf") &&
+    return slash && slash > host && *host != '.' && (!at || at > slash) && text_ends_with(name->url, ".gguf") &&
            path_is_safe(slash + 1);
 }
 
@@ -277,7 +273,7 @@ bool is_first_file(const char *path) {
     unsigned index = 1;
     size_t begin;
     shard_count(path, &index, &begin);
-    return index == 1 && ends_with(path, ".gguf") && !contains(path, "mmproj") && !contains(path, "imatrix") &&
+    return index == 1 && text_ends_with(path, ".gguf") && !contains(path, "mmproj") && !contains(path, "imatrix") &&
            !tag_matches(path, "mtp");
 }
 
@@ -460,7 +456,8 @@ static void take_manifest(void *user, const char *path, uint64_t size) {
     const each_model *each = user;
     stored_model model;
     (void)size;
-    if (!ends_with(path, ".json") || !read_manifest(path_of("%s/%s", each->folder.text, path).text, &model)) return;
+    if (!text_ends_with(path, ".json") || !read_manifest(path_of("%s/%s", each->folder.text, path).text, &model))
+        return;
     each->take(each->user, &model);
 }
 
@@ -664,8 +661,9 @@ size_t store_drop_partials(const model_name *name) {
                             : !*name->tag ? true
                                           : tag_matches(in_commit, name->tag);
         const path_text whole = path_of("%s/%s", folder.text, path);
-        if (!wanted || !(ends_with(path, ".partial") || ends_with(path, ".lock")) || unlink(whole.text) != 0) continue;
-        count += ends_with(path, ".partial");
+        if (!wanted || !(text_ends_with(path, ".partial") || text_ends_with(path, ".lock")) || unlink(whole.text) != 0)
+            continue;
+        count += text_ends_with(path, ".partial");
         remove_empty_folders(whole.text);
     }
     free(all.items);

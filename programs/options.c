@@ -4,6 +4,7 @@
 #include "bench.h"
 #include "program.h"
 #include "server_flags.h"
+#include "text_stream.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -886,8 +887,7 @@ static int place_arguments(const command *c, options *o) {
     if (!(c->bit & (WRITES | TOKENIZE | EMBED)))
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
                            o->model, space, c->name);
-    const size_t length = strlen(o->arguments[0]);
-    if (named && length > 5 && strcmp(o->arguments[0] + length - 5, ".gguf") == 0)
+    if (named && text_ends_with(o->arguments[0], ".gguf"))
         return usage_error("the argument '%s' and --model %s are two models: give one", o->arguments[0], o->model);
     if (o->prompt || o->file)
         return usage_error("the argument '%s' and %s are two prompts: give one", o->arguments[0],

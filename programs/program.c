@@ -22,7 +22,15 @@ static _Thread_local bool bar_is_drawn; /* a progress bar is on the line of the 
 
 /* --------------------------------------------------------------------------------------------- messages */
 
-static bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
+bool obeys_escapes(int fd) {
+    const char *terminal = getenv("TERM");
+    return isatty(fd) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
+}
+
+bool shows_colour(int fd) {
+    const char *no_colour = getenv("NO_COLOR");
+    return obeys_escapes(fd) && !(no_colour && *no_colour);
+}
 
 enum { LONGEST_LINE = 8192 }; /* room for two paths and more */
 
@@ -292,13 +300,16 @@ void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader) 
             note(o, "%s has no effect: this %s does not use it", cllm_gguf_metadata(gguf, i)->key, reader);
 }
 
+int terminal_width(int fd) {
+    struct winsize window;
+    return ioctl(fd, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 80;
+}
+
 void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last) {
     static const char full[] = "########################################";
     enum { MOST = sizeof full - 1, LEAST = 10, DOTS = 3, SIGNS = sizeof " [] 100%" };
-    if (o->quiet || !stderr_is_terminal()) return;
-    struct winsize window = {.ws_col = 80};
-    ioctl(STDERR_FILENO, TIOCGWINSZ, &window);
-    const size_t width = window.ws_col > 0 ? window.ws_col : 80, taken = SIGNS + strlen(rest), length = strlen(what);
+    if (o->quiet || !obeys_escapes(STDERR_FILENO)) return;
+    const size_t width = (size_t)terminal_width(STDERR_FILENO), taken = SIGNS + strlen(rest), length = strlen(what);
     const size_t room = width > taken ? width - taken : 0; /* for `what` and the bar */
     const size_t bar = length + MOST <= room ? MOST : length + LEAST <= room ? room - length : LEAST;
     const size_t shown = length + bar <= room ? length : room > bar + DOTS ? room - bar - DOTS : 0;
@@ -310,7 +321,7 @@ void draw_bar(const options *o, const char *what, int percent, const char *rest,
 }
 
 void draw_work(const options *o, const char *what) {
-    if (o->quiet || bar_is_drawn || !stderr_is_terminal()) return;
+    if (o->quiet || bar_is_drawn || !obeys_escapes(STDERR_FILENO)) return;
     fprintf(stderr, "\r%s\033[K", what);
     bar_is_drawn = true;
 }
@@ -611,8 +622,7 @@ static void print_pace(const char *what, pace p, uint64_t bytes_per_token) {
 
 void run_summary(const run *r, pace evaluated, pace generated) {
     if (r->o->quiet) return;
-    const char *no_color = getenv("NO_COLOR");
-    bool dim = stderr_is_terminal() && !(no_color && *no_color);
+    const bool dim = shows_colour(STDERR_FILENO);
     fprintf(stderr, "%sload %.2f s", dim ? "\033[2m" : "", r->load_seconds);
     print_pace("prompt", evaluated, 0);
     if (generated.n_tokens > 0) print_pace("generated", generated, cllm_model_get_info(r->model)->bytes_per_token);

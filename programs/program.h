@@ -45,6 +45,10 @@ void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer);
  * while a pipe was full. */
 int flush_output(void);
 
+bool obeys_escapes(int fd); /* a terminal, and by TERM not a dumb one */
+bool shows_colour(int fd);  /* the same, and NO_COLOR is not set */
+int terminal_width(int fd); /* columns of the terminal there; 80 if it is none, or does not say */
+
 /* Draw "what [####    ] 37% rest" over the same line of stderr, if that is a terminal. On a narrow one the bar is
  * shorter, and then what is before it. The last call erases the line. */
 void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
@@ -103,6 +104,11 @@ static size_t print_unsafe(FILE *out, const char *bytes, size_t length) {
     else
         fprintf(out, "\\u%04X", (unsigned)utf8_decode(bytes, whole));
     return whole > 1 && whole <= length ? whole : 1;
+}
+
+bool text_ends_with(const char *text, const char *end) {
+    const size_t length = strlen(text), n = strlen(end);
+    return length > n && strcasecmp(text + length - n, end) == 0;
 }
 
 void print_escaped(FILE *out, const char *bytes, size_t length, size_t most) {

@@ -75,11 +75,13 @@ caught() { # SED TEST-OR-PROGRAM
     grep -q -e 'not ok [1-9][0-9]* - ' -e '^look-alike: ' "$said"
 }
 plant() { # WHAT SED TEST-OR-PROGRAM
+    is_chosen || return 0
     check "caught: $1" caught "$2" "$3"
 }
 in_function() { printf '%s\n' "/^[a-z].* \**$1(/,/^}/{ $2;}"; } # NAME SED
 
 planted_faults() {
+    choose 12 plant
     plant 'memory that is not cleared' 's/cuMemsetD8Async(address, 0/cuMemsetD8Async(address, 1/' test_gpu_driver
     plant 'work in another stream' "$(in_function make_buffer 's/device->stream/NULL/')" test_gpu_driver
     plant 'a write that does not wait' "$(in_function cuda_write '/finish(device)/d')" bytes_may_change_after_a_write
@@ -149,6 +151,7 @@ is_rubbish() { tries 'LOCAL_ARRAY(uint, y, 128); if (GROUP_X * 128 + THREAD == 1
 
 [ -e "$lookalike/libcuda.so.1" ] || skip_all 'the look-alike of CUDA is made for Linux alone'
 command -v "${LOOKALIKE_CXX:-clang++}" >"$said" || skip_all 'the look-alike of CUDA needs clang++ (Debian: clang)'
+echo "# drawn by MINICLLM_TEST_SEED=$MINICLLM_TEST_SEED"
 check 'no look-alike is installed' stays_out
 check 'the driver does all that it alone promises' passes "$lookalike/check_driver"
 check 'the driver does all that every driver promises' contract

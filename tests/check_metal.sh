@@ -120,7 +120,9 @@ check 'buffers too large are told' too_large
 
 
 # Faults planted in the driver, each by a command of sed.
+choose 8 in_driver
 in_driver() { # DESCRIPTION COMMAND TEXT
+    is_chosen || return 0
     check "found in the driver: $1" planted src/gpu/driver_metal.m "$2" "$3"
 }
 in_driver 'an encoder that is not ended' \

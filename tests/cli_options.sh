@@ -135,6 +135,7 @@ columns = 50
 pid, terminal = pty.fork()
 if pid == 0:
     fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    os.environ["TERM"] = "xterm"
     os.execv(sys.argv[1], sys.argv[1:])
 seen = b""
 while True:
@@ -166,6 +167,8 @@ on_terminal() {
         'exits 0 && [ "$(head -n 1 "$out")" = "$(cat "$temporary/want")" ] && sed -n 2p "$out" | grep -q "^load "'
     screen --echo
     check 'on a terminal: the prompt too with --echo' eval 'exits 0 && [ "$(head -n 1 "$out")" = "One day$(cat "$temporary/want")" ]'
+    DUMB=1 screen
+    check 'on a dumb terminal: no bar, no escapes' eval '! prints "an escape" && ! prints % && [ "$(head -n 1 "$out")" = "$(cat "$temporary/want")" ]'
     screen --echo -v
     check 'on a terminal with -v: each line on its own' eval 'exits 0 && grep -q "^prompt: evaluated in [0-9.]* s$" "$out" &&
         grep -qxF "One day$(cat "$temporary/want")" "$out"'

@@ -4,6 +4,7 @@
 #include "interrupt.h"
 #include "model_store.h"
 #include "sampling.h"
+#include "text_stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +36,7 @@ static struct {
 
 static char *name_of_path(const char *path) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    const size_t length = strlen(base);
-    const bool is_gguf = length > 5 && strcasecmp(base + length - 5, ".gguf") == 0;
-    return strndup(base, is_gguf ? length - 5 : length);
+    return strndup(base, strlen(base) - (text_ends_with(base, ".gguf") ? strlen(".gguf") : 0));
 }
 
 static int64_t time_of(const char *path) {
@@ -121,9 +120,7 @@ static const char *name_without_hub(const char *name) {
  * a name without a tag matches any tag. */
 static bool is_name_of(const served_model *m, const char *name) {
     const char *own = name_without_hub(m->name), *wanted = name_without_hub(name);
-    const size_t length = strlen(wanted), n_latest = strlen(":latest");
-    const bool is_latest = length > n_latest && strcasecmp(wanted + length - n_latest, ":latest") == 0;
-    const size_t n = is_latest ? length - n_latest : length;
+    const size_t n = strlen(wanted) - (text_ends_with(wanted, ":latest") ? strlen(":latest") : 0);
     if (strcasecmp(own, wanted) == 0 || strcmp(m->path, name) == 0) return true;
     if (n > 0 && strncasecmp(own, wanted, n) == 0 && (!own[n] || own[n] == ':')) return true;
     for (size_t i = 0; i < all.n_aliases; i++)

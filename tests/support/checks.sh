@@ -11,6 +11,16 @@ draw() {
         print "@words\n"' "$((MINICLLM_TEST_SEED + n))" "$@"
 }
 
+# choose N COMMAND: of the script's lines that begin with COMMAND, draw N; is_chosen says it of each, in their order
+choose() {
+    # shellcheck disable=SC2046 # words
+    chosen=" $(draw "$1" $(seq "$(grep -c "^ *$2 " "$0")")) " line=0
+}
+is_chosen() {
+    line=$((line + 1))
+    case $chosen in *" $line "*) true ;; *) false ;; esac
+}
+
 skip_all() { # REASON
     echo "1..0 # SKIP $1"
     exit 0

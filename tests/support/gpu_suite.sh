@@ -195,13 +195,13 @@ gpu_models() {
     stories=$shared/models/stories260K.gguf
     [ -e "$stories" ] || skip_all "$shared/models is missing"
     check "$device: splits of stories260K are the scalar CPU" right_splits "$stories" 5 40
-    for layers in 1 2 3 4 9999; do
+    for layers in $(draw 2 1 2 3 4 9999); do
         check "$device: stories260K's story with $layers layers" same_story "$stories" --gpu-layers $layers
     done
     for model in $(cd "$shared/models" && draw 1 stories260K-*.gguf); do
         check "$device: the story of $model" same_story "$shared/models/$model" --gpu-layers 9999
     done
-    for model in $(cd "$shared/vectors" && draw 3 *.gguf); do
+    for model in $(cd "$shared/vectors" && draw 2 *.gguf); do
         check "$device: the exact logits of $model" near_exact "$shared/vectors/$model" 1e-6
     done
     families
@@ -218,7 +218,7 @@ families() {
         phi3-longrope phi3-longrope-short granite internlm2 exaone exaone4 olmo2 glm4 smollm3 stablelm stablelm-12b
         starcoder2 falcon gpt2 command-r gemma2 gemma3 cohere2 olmo3'
     # shellcheck disable=SC2086 # words
-    for name in $(draw 12 $names); do
+    for name in $(draw 5 $names); do
         check "$device: the family $name within 1e-5 of llama.cpp" family "$name"
     done
     for lacking in 'llama-moe:a mixture of experts' 'gpt-oss:a mixture of experts' 'deepseek2:a mixture of experts'; do
