@@ -149,10 +149,10 @@ $(BUILD)/obj/src/cpu/kernels_avx512.%: KERNEL_FLAGS = -mavx2 -mfma -mf16c -mavx5
 $(BUILD)/obj/src/cpu/kernels_neon.%:   KERNEL_FLAGS = -march=armv8.2-a+dotprod
 $(BUILD)/obj/src/cpu/kernels_i8mm.%:   KERNEL_FLAGS = -march=armv8.2-a+dotprod+i8mm
 
-# Builds with sanitizers do not unroll or inline the kernels. Sanitizers check each access all the same, and compiling
-# takes a twentieth of the time.
+# Builds with sanitizers, or without optimization, do not unroll or inline the kernels. Sanitizers check each access all
+# the same, and compiling takes a twentieth of the time.
 PLAIN_LOOPS := -DUNROLLED= -Dalways_inline=unused -Wno-psabi
-ifdef SANITIZE
+ifneq ($(SANITIZE)$(filter -O0,$(CFLAGS)),)
 KERNEL_LOOPS := $(PLAIN_LOOPS)
 endif
 

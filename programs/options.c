@@ -765,7 +765,11 @@ static const struct {
     {RUNS, "--rope-freq-scale", "it is --rope-scale, with 1 / its value"},
     {ANY, "-rea", BY_REASONING},
     {ANY, "--think", BY_REASONING},
+    {ANY, "--reasoning-budget", "it is --reasoning N of 'mini-cllm chat'"},
     {ANY, "--hidethinking", BY_REASONING},
+    {ANY, "-V", "it is --version"},
+    {EVAL, "-f", "it is --text FILE"},
+    {EVAL, "--file", "it is --text FILE"},
     {ANY, "--keepalive", "a model stays in memory while the command runs; the server has --sleep-idle-seconds"},
 };
 

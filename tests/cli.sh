@@ -153,6 +153,9 @@ done <<'END'
 2|unknown option '-hft'; see 'mini-cllm --help'|m.gguf -hft a
 2|unknown option '-r': a text ends where the model ends it, after --n-tokens, or|chat m.gguf -r User:
 2|unknown option '-rea': it is --reasoning show, hide or off, of|chat m.gguf -rea off
+2|unknown option '--reasoning-budget': it is --reasoning N of 'mini-cllm chat'|chat m.gguf --reasoning-budget 0
+2|unknown option '-V': it is --version|-V
+2|unknown option '-f': it is --text FILE|eval m.gguf -f a
 2|unknown option '--think=false': it is --reasoning show, hide or off, of|chat m.gguf --think=false
 2|unknown option '--cache-type-k': it is --kv-type, for keys and values|m.gguf --cache-type-k q8_0
 2|unknown option '--cache-type-v=f32': it is --kv-type, for keys and values|bench m.gguf --cache-type-v=f32

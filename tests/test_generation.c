@@ -467,7 +467,7 @@ static void drafts_leave_the_text_as_it_is(void **state) {
     assert_ok(solo_create(d.model, NULL, &d.s, &err), &err);
     assert_ok(cllm_engine_create(d.small, NULL, &d.small_engine, &err), &err);
     size_t chosen[N_PROMPTS];
-    const size_t n = test_draw(N_PROMPTS, test_sanitized() ? N_PROMPTS_DRAWN / 4 : N_PROMPTS_DRAWN, chosen);
+    const size_t n = test_draw(N_PROMPTS, test_sanitized() ? N_PROMPTS_DRAWN / 10 : N_PROMPTS_DRAWN, chosen);
     for (size_t i = 0; i < n; i++) {
         int32_t prompt[40];
         uint64_t random = chosen[i] + 1;

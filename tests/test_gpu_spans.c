@@ -16,13 +16,14 @@
 
 enum {
     MOST_SEQUENCES = 8,
-    MOST_TOKENS = 600, /* tokens of a sequence: more than two pages */
+    USUAL_SEQUENCES = 5, /* at most, unless test_long */
+    MOST_TOKENS = 600,   /* tokens of a sequence: more than two pages */
     N_CTX = 1024,
     N_BATCH = 48, /* rows of a batch */
     N_BATCHES = 150,
     N_LOGITS = 5, /* small, so that the output is computed in pieces */
     MOST_FAMILIES = 128,
-    FAMILIES_DRAWN = 2,
+    FAMILIES_DRAWN = 1,
 };
 
 #define LIMIT 1e-6 /* NMSE, without `exact` */
@@ -99,7 +100,8 @@ static void open_company(company *c, const cllm_model *model, const trial *t) {
             c->config.layers[i].windowed = t->window_period == 0 || (i + 1) % t->window_period != 0;
         }
     }
-    c->n_sequences = draw_below(8) ? 2 + draw_below(MOST_SEQUENCES - 1) : 1;
+    const uint32_t most = test_long() ? MOST_SEQUENCES : USUAL_SEQUENCES;
+    c->n_sequences = draw_below(8) ? 2 + draw_below(most - 1) : 1;
     const uint32_t n_ctx = c->config.n_ctx_train < N_CTX ? c->config.n_ctx_train : N_CTX;
     c->settings = (gpu_settings){.n_layers = c->config.n_layers - t->n_layers_before,
                                  .size = {.n_ctx = n_ctx,

@@ -61,6 +61,8 @@ esac
 
 echo "# drawn by MINICLLM_TEST_SEED=$MINICLLM_TEST_SEED"
 
+most() { [ "$quick" ] && echo $((($1 + 1) / 2)) || echo "$1"; } # N: how many cases to draw of many
+
 with() { # VARIABLE=VALUE... COMMAND: a function of this script with these in its environment
     (
         while case $1 in *=*) true ;; *) false ;; esac do
@@ -97,7 +99,7 @@ on_gpu() { # FILE MODEL N OPTIONS...
 right_splits() { # MODEL N_LAYERS N
     logits want "$1" "$3" --cpu-isa scalar --kv-type f32 || return 1
     # shellcheck disable=SC2046 # words
-    for n_layers in $(draw 3 $(seq 0 "$2")); do
+    for n_layers in $(draw "$(most 3)" $(seq 0 "$2")); do
         on_gpu got "$1" "$3" --cpu-isa scalar --kv-type f32 --gpu-layers "$n_layers" || return 1
         error=$(nmse "$temporary/got" "$temporary/want")
         echo "$n_layers layers on $device: NMSE $error"
@@ -134,7 +136,7 @@ left_to_the_cpu() { # NAME TRAIT
 # With --exact a token's logits are the same bits for any batch. Without it they are the same bits in every run.
 same_bits() { # MODEL N
     on_gpu one "$1" "$2" --exact || return 1
-    for batch in $(draw 2 1 2 3 7 64); do
+    for batch in $(draw "$(most 2)" 1 2 3 7 64); do
         on_gpu other "$1" "$2" --exact --batch $batch || return 1
         cmp "$temporary/one" "$temporary/other" || return 1
     done
@@ -195,13 +197,13 @@ gpu_models() {
     stories=$shared/models/stories260K.gguf
     [ -e "$stories" ] || skip_all "$shared/models is missing"
     check "$device: splits of stories260K are the scalar CPU" right_splits "$stories" 5 40
-    for layers in $(draw 2 1 2 3 4 9999); do
+    for layers in $(draw "$(most 2)" 1 2 3 4 9999); do
         check "$device: stories260K's story with $layers layers" same_story "$stories" --gpu-layers $layers
     done
     for model in $(cd "$shared/models" && draw 1 stories260K-*.gguf); do
         check "$device: the story of $model" same_story "$shared/models/$model" --gpu-layers 9999
     done
-    for model in $(cd "$shared/vectors" && draw 2 *.gguf); do
+    for model in $(cd "$shared/vectors" && draw "$(most 2)" *.gguf); do
         check "$device: the exact logits of $model" near_exact "$shared/vectors/$model" 1e-6
     done
     families
@@ -218,7 +220,7 @@ families() {
         phi3-longrope phi3-longrope-short granite internlm2 exaone exaone4 olmo2 glm4 smollm3 stablelm stablelm-12b
         starcoder2 falcon gpt2 command-r gemma2 gemma3 cohere2 olmo3'
     # shellcheck disable=SC2086 # words
-    for name in $(draw 5 $names); do
+    for name in $(draw "$(most 5)" $names); do
         check "$device: the family $name within 1e-5 of llama.cpp" family "$name"
     done
     for lacking in 'llama-moe:a mixture of experts' 'gpt-oss:a mixture of experts' 'deepseek2:a mixture of experts'; do
