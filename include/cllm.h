@@ -736,7 +736,7 @@ typedef struct cllm_sampler_options {
     /* 0 or less, and dynatemp_range is 0: always take the likeliest token that the other steps leave (the lowest id if
      * several are equal). */
     float temperature;
-    float top_p;    /* (0, 1]: keep the likeliest tokens whose probabilities first sum to this; 1 or 0: off */
+    float top_p;    /* (0, 1]: keep the likeliest tokens, up to the one with which they sum to this; 1 or 0: off */
     uint32_t top_k; /* keep the k likeliest tokens, and all that are as likely as the last of them; 0: off */
     uint64_t seed;  /* of the random numbers: any number, also 0 */
 
@@ -748,8 +748,8 @@ typedef struct cllm_sampler_options {
     /* [0, 1]: how often XTC removes all tokens that reach its threshold except the least likely of them; 0: off */
     float xtc_probability;
     float xtc_threshold; /* [0, 0.5]: a probability; more: off */
-    /* 0 or more: the temperature varies by up to this in both directions, and is higher where many tokens are about as
-     * likely; 0: off */
+    /* 0 or more: the temperature varies by up to this in both directions, and is higher where many tokens are about
+     * equally likely; 0: off */
     float dynatemp_range;
     float dynatemp_exponent; /* 0 or more: the temperature grows with (entropy / its maximum)^exponent */
 
