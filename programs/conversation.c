@@ -286,7 +286,7 @@ static int take_deltas(answering *a, cllm_string text, bool ended) {
         if (!text_buffer_add(reasoning ? &a->reasoning : &a->content, d->text.data, d->text.length))
             return fail("out of memory");
         if (reasoning && a->c->reasoning != REASONING_SHOWN) {
-            draw_work(a->c->run->o, "thinking...");
+            if (a->content.length == 0) draw_work(a->c->run->o, "thinking..."); /* else a text is on the line */
         } else if (d->text.length > 0) {
             erase_bar();
             a->c->sink(a->c->sink_user, reasoning, d->text.data, d->text.length);
@@ -339,7 +339,7 @@ static int start_generation(answering *a, const char *stage) {
 
 /* End the line of the answer on a terminal, before a message. */
 static void end_line(void) {
-    if (isatty(STDERR_FILENO)) fputc('\n', stderr);
+    if (!erase_bar() && isatty(STDERR_FILENO)) fputc('\n', stderr);
 }
 
 /* Evaluate the next tokens and take the result. */

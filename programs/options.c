@@ -891,7 +891,7 @@ static int place_arguments(const command *c, options *o) {
     if (!(c->bit & (WRITES | TOKENIZE | EMBED)))
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
                            o->model, space, c->name);
-    if (named && text_ends_with(o->arguments[0], ".gguf"))
+    if (named && text_ends_with(o->arguments[0], ".gguf") && !strpbrk(o->arguments[0], " \t\n"))
         return usage_error("the argument '%s' and --model %s are two models: give one", o->arguments[0], o->model);
     if (o->prompt || o->file)
         return usage_error("the argument '%s' and %s are two prompts: give one", o->arguments[0],
@@ -965,7 +965,7 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
             /* getopt_long accepts any unique beginning of a name; we do not, because a new option could make it
              * ambiguous */
             failed = usage_error("unknown option '%s'; --%s must be written out", word, tables.longs[index].name);
-        else if (row && row->kind != TEXT && code < LONG_OPTION && optarg && *optarg == '=' &&
+        else if (row && row->kind != TEXT && code < LONG_OPTION && optarg && *optarg == '=' && optarg[1] &&
                  optarg != argv[optind - 1])
             failed = usage_error("unknown option '%s': write -%c %s", word, code, optarg + 1);
         else if (row && (optarg || row->kind == FLAG))

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define ERASE_LINE "\r\033[K"
-static _Thread_local bool bar_is_drawn; /* a progress bar is on the line of the terminal */
+static _Thread_local bool bar_is_drawn; /* this thread has drawn a progress bar on the line of the terminal */
 
 /* --------------------------------------------------------------------------------------------- messages */
 
@@ -48,9 +48,11 @@ void fail_into(char *text, size_t size) {
     told_size = size;
 }
 
-void erase_bar(void) {
-    if (bar_is_drawn) fputs(ERASE_LINE, stderr);
+bool erase_bar(void) {
+    const bool was_drawn = bar_is_drawn;
+    if (was_drawn) fputs(ERASE_LINE, stderr);
     bar_is_drawn = false;
+    return was_drawn;
 }
 
 static void print_message(const char *format, va_list arguments) {

@@ -53,7 +53,7 @@ int terminal_width(int fd); /* columns of the terminal there; 80 if it is none, 
  * shorter, and then what is before it. The last call erases the line. */
 void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last);
 void draw_work(const options *o, const char *what); /* only words, of work whose length is unknown */
-void erase_bar(void);                               /* or the words of draw_work, if they are on the line */
+bool erase_bar(void);                               /* or the words of draw_work. false: neither was on the line */
 
 typedef struct size_text {
     char text[24];

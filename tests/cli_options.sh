@@ -186,6 +186,8 @@ idle_flags() {
         says "-fa has no effect here" && says "--numa has no effect here" && [ "$(wc -l <"$err")" -eq 5 ]'
     run "$any" -q -n 1 --echo -p --mlock
     check 'but not where they are a text' eval 'exits 0 && prints --mlock'
+    run -m "$any" -q -n 1 --echo 'what is in a.gguf'
+    check 'a text that ends as a file does is a text' eval 'exits 0 && prints "what is in a.gguf"'
     run bench "$any" --mlock
     check 'bench knows none' refused 2 "unknown option '--mlock'"
 }

@@ -351,6 +351,8 @@ static void hostile_templates_end_in_an_error(void **state) {
     check_limit("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", CLLM_ERR_UNSUPPORTED, "calls itself");
     check_limit("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", CLLM_ERR_UNSUPPORTED, "deep");
     check_limit("{{ 'a' * 10**12 }}", CLLM_ERR_UNSUPPORTED, "");
+    check_limit("{% set p = 'a' * 1000000 %}{{ ([{}] * 5000)|map(attribute=p)|list|length }}", CLLM_ERR_UNSUPPORTED,
+                "steps");
     check_limit("{{ [1] * 10**12 }}", CLLM_ERR_UNSUPPORTED, "");
     check_limit("{{ 'a'.ljust(10**15) }}", CLLM_ERR_UNSUPPORTED, "");
     check_limit(

@@ -34,6 +34,7 @@ static jinja_value follow(jinja_run *r, jinja_value item, jinja_value path, jinj
     if (path.kind == JINJA_INTEGER) return jinja_item(r, item, path);
     if (path.kind != JINJA_STRING) return item;
     const jinja_string *s = path.string;
+    jinja_read(r, path);
     for (size_t from = 0, end; from <= s->length && !jinja_failed(r); from = end + 1) {
         for (end = from; end < s->length && s->bytes[end] != '.'; end++) {}
         bool digits = end > from;

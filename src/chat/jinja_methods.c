@@ -154,6 +154,7 @@ static jinja_value method_rsplit(METHOD) {
             for (last--; last > 0 && ((unsigned char)s->bytes[last] & 0xC0) == 0x80;) last--;
             if (!jinja_is_space(character_at(s, last, &n))) from = last;
         }
+        if (from == end) from = 0; /* bytes that are not UTF-8 */
         push(r, list, jinja_slice(r, s, from, end));
         end = from;
     }

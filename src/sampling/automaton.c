@@ -76,7 +76,8 @@ struct automaton {
     /* the set being built */
     step *steps; /* found, to be followed */
     uint32_t n_steps, steps_capacity;
-    uint32_t *seen; /* [seen_capacity] a hash table of places in steps, or NO_NODE */
+    uint32_t n_edges; /* that the last step looked at */
+    uint32_t *seen;   /* [seen_capacity] a hash table of places in steps, or NO_NODE */
     uint32_t seen_capacity;
     place *found; /* places where a symbol may be read */
     uint32_t n_found, found_capacity;
@@ -406,7 +407,7 @@ static void begin_set(automaton *a) {
             while (a->seen[at] != i) at = (at + 1) % a->seen_capacity;
             a->seen[at] = NO_NODE;
         }
-    a->n_steps = a->n_found = 0;
+    a->n_steps = a->n_found = a->n_edges = 0;
     a->accepts = false;
 }
 
@@ -456,7 +457,7 @@ uint32_t automaton_classes(const automaton *a, const uint32_t **begins) {
     return a->n_classes;
 }
 
-uint32_t automaton_n_followed(const automaton *a) { return a->n_steps; }
+uint32_t automaton_n_followed(const automaton *a) { return a->n_steps + a->n_edges / 8; }
 
 uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class) {
     const uint32_t known = a->states[from].next[class], symbol = a->class_begins[class];
@@ -467,6 +468,7 @@ uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class) {
         const place at = a->places[a->states[from].places + i];
         for (uint32_t k = n->nodes[at.node]; k != NO_NODE; k = n->edges[k].next) {
             const edge *e = &n->edges[k];
+            a->n_edges++;
             if (e->kind == EDGE_SYMBOLS && symbol >= e->low && symbol <= e->high) reach(a, e->target, at.stack, 0);
         }
     }
