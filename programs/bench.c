@@ -367,7 +367,7 @@ int bench(const options *o) {
     }
     if (status == EXIT_INTERRUPTED && b.results.count > 0) note(o, "interrupted: these are the results so far");
     int reported =
-        b.results.count > 0 ? bench_report(o, &b.results) : EXIT_SUCCESS; /* also the results before a failure */
+        b.results.count > 0 ? bench_report(o, &b.results) : EXIT_SUCCESS; /* even after a failure: the results so far */
     free(b.results.items);
     free(b.results.machines);
     free(b.tokens);

@@ -188,7 +188,7 @@ static bool is_label(const char *label, const bench_result *test, bench_kind kin
     return strcmp(label + length, depth) == 0;
 }
 
-/* The number after the test's label. NAN: the label is missing, or the line has something else than labels and
+/* The number after the test's label. NAN: the label is missing, or the line has something other than labels and
  * numbers. */
 static double find_speed(const char *line, const bench_result *test, bench_kind kind) {
     double found = NAN, value;

@@ -154,7 +154,7 @@ static int ask(talk *t, const char *text, size_t length) {
     free(whole);
     if (t->c.answered) drop_attached(t);
     if (status == EXIT_FAILURE && t->n_attached > 0 && !t->c.once)
-        note(&t->o, "what is attached stays for the next question; /read lists it, /read \"\" drops it");
+        note(&t->o, "the attached texts stay for the next question; /read lists them, /read \"\" drops them");
     return end_answer(t, status);
 }
 
@@ -283,8 +283,7 @@ static int do_system(talk *t, char *text) {
         return status;
     }
     const char *shown =
-        is_set ? said
-               : "there is no system message, but for what the template may have; /system TEXT or @FILE sets one";
+        is_set ? said : "there is no system message, unless the template has its own; /system TEXT or @FILE sets one";
     text_stream_write(&t->out, shown, strlen(shown));
     text_stream_write(&t->out, "\n", 1);
     return EXIT_SUCCESS;
@@ -293,7 +292,8 @@ static int do_system(talk *t, char *text) {
 static int do_reset(talk *t, char *text) {
     (void)text;
     conversation_reset(&t->c);
-    note(&t->o, "the conversation is empty now%s", json_array_size(t->c.messages) > 0 ? " but the system message" : "");
+    note(&t->o, "the conversation is empty now%s",
+         json_array_size(t->c.messages) > 0 ? ", except for the system message" : "");
     return EXIT_SUCCESS;
 }
 
@@ -388,10 +388,10 @@ static int do_load(talk *t, char *text) {
 static int do_stats(talk *t, char *text) {
     (void)text;
     const pace *read = &t->c.evaluated, *written = &t->c.generated;
-    printf("questions %zu, tokens evaluated %" PRIu64 ": of prompts %zu", conversation_n_questions(&t->c),
+    printf("questions %zu, tokens evaluated %" PRIu64 ": %zu in prompts", conversation_n_questions(&t->c),
            cllm_engine_stats(t->c.run->engine).tokens_evaluated, read->n_tokens);
     if (read->seconds > 0) printf(" (%.1f tok/s)", (double)read->n_timed / read->seconds);
-    printf(", of answers the others; tokens generated %zu", written->n_tokens);
+    printf(", the rest in answers; tokens generated %zu", written->n_tokens);
     if (written->seconds > 0) printf(" (%.1f tok/s)", (double)written->n_timed / written->seconds);
     printf("\nseed %" PRIu64 "\n", t->c.sampling.seed);
     return EXIT_SUCCESS;

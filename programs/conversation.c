@@ -211,7 +211,7 @@ static int render_without(conversation *c, size_t n, size_t room, cllm_part **pa
 const char *conversation_room_advice(const conversation *c) {
     const size_t n_seen = conversation_n_questions(c) - c->n_left_out;
     if (c->once) return "--ctx makes it larger";
-    if (n_seen < 2) return "less text needs less, --ctx makes it larger";
+    if (n_seen < 2) return "use less text, or a larger --ctx";
     if (c->shifts) return "/undo or /reset makes room, --ctx makes it larger";
     return "/undo or /reset makes room, --ctx makes it larger, --context shift drops the oldest turns";
 }

@@ -63,7 +63,7 @@ void conversation_reset(conversation *c); /* remove everything except the system
 int conversation_set_system(conversation *c, const char *text, size_t length); /* "": none */
 
 const char *conversation_last_question(const conversation *c); /* or NULL */
-/* Count the tokens that the model sees; 0 also if the conversation cannot be rendered. */
+/* Count the tokens that the model sees; 0 if there are none, or the conversation cannot be rendered. */
 size_t conversation_count_tokens(conversation *c);
 size_t conversation_n_questions(const conversation *c);
 

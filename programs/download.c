@@ -1,4 +1,4 @@
-/* Implements download.h. Bytes go to FILE.partial, or, from another server than the Hub, to FILE.ETAG.partial. Only one
+/* Implements download.h. Bytes go to FILE.partial, or, from a server other than the Hub, to FILE.ETAG.partial. Only one
  * process at a time writes it: the one that holds a lock on FILE.lock. A later run continues at its end. When size and
  * SHA-256 are right, as far as they are known, it is renamed to FILE. */
 #ifdef HAVE_CURL
@@ -144,7 +144,7 @@ static int fail_wrong(transfer *t, const char *what) {
 /* Report why the sink stopped. */
 static int fail_sink(transfer *t) {
     const char *what = strerror(t->write_errno);
-    if (t->fault == OTHER_SIZE) return fail_wrong(t, "the server's file has another size than the Hub says");
+    if (t->fault == OTHER_SIZE) return fail_wrong(t, "the server's file has a different size than the Hub says");
     if (t->fault == TOO_LONG) return fail_wrong(t, "the server sends more bytes than the file has");
     if (t->fault == NOT_WANTED)
         return fail("%s: nobody waits for it any more; what has arrived stays for the next time", t->d->name->text);
@@ -217,7 +217,7 @@ static int finish(transfer *t) {
     EVP_DigestFinal_ex(t->hash, digest, NULL);
     for (int i = 0; i < 32; i++) snprintf(sha256 + 2 * i, 3, "%02x", digest[i]);
     if (*d->sha256 && strcasecmp(d->sha256, sha256) != 0)
-        return fail_wrong(t, "the bytes that arrived are not the file's (their SHA-256 is another)");
+        return fail_wrong(t, "the bytes that arrived are not the file's (their SHA-256 differs)");
     strcpy(d->sha256, sha256);
     path_text folder = d->path;
     *strrchr(folder.text, '/') = '\0';

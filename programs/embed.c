@@ -41,9 +41,8 @@ static int print_rows(void *user, size_t index, const float *rows, size_t n_rows
     printer *p = user;
     const bool is_none = cllm_engine_pooling(p->r->engine) == CLLM_POOLING_NONE;
     if (p->o->cosine && is_none)
-        return fail(
-            "--cosine compares one vector of each text, and the file's pooling gives one of each token; --pooling "
-            "mean is another");
+        return fail("--cosine compares one vector of each text, but the file's pooling gives one for each token: try "
+                    "--pooling mean");
     if (p->o->cosine) return print_cosine(p, rows, n_floats);
     if (p->o->raw) { /* the machine is little-endian, as the model file is */
         fwrite(rows, sizeof *rows, n_rows * n_floats, stdout);

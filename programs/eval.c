@@ -62,7 +62,7 @@ static size_t tokens_at_once(const run *r, uint32_t n_vocab) {
     return n < r->o->batch ? n : (size_t)r->o->batch;
 }
 
-/* Pass rows of logits on. Returns OK also if the sink wants no more. */
+/* Pass rows of logits on. Returns OK even if the sink wants no more. */
 static cllm_status hand_over(run *r, const id_list *list, logits_sink *sink, cllm_error *err) {
     const size_t most = tokens_at_once(r, sink->n_vocab);
     for (size_t done = 0, n; done < list->count; done += n) {
@@ -223,7 +223,7 @@ static int eval_text(run *r) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     if (!tokenizer) return fail_without_tokenizer(r);
     uint64_t n_ctx = o->ctx ? o->ctx : info->n_ctx_train < DEFAULT_CTX ? info->n_ctx_train : DEFAULT_CTX;
-    if (n_ctx < 3) return fail("--ctx: chunks of %" PRIu64 " tokens leave nothing to score; 3 do", n_ctx);
+    if (n_ctx < 3) return fail("--ctx: chunks of %" PRIu64 " tokens leave nothing to score; give at least 3", n_ctx);
 
     input text;
     int32_t *tokens = NULL;
@@ -235,7 +235,7 @@ static int eval_text(run *r) {
         status = fail_with(&err);
     if (status == EXIT_SUCCESS && cllm_tokenizer_adds_eos(tokenizer) && count > 0) count--;
     if (status == EXIT_SUCCESS && count < 2 * n_ctx)
-        status = fail("%s: %zu tokens are too few, two chunks of %" PRIu64 " take %" PRIu64 "; --ctx sets the chunk",
+        status = fail("%s: %zu tokens are too few: two chunks of %" PRIu64 " need %" PRIu64 "; --ctx sets their length",
                       o->text, count, n_ctx, 2 * n_ctx);
     if (status == EXIT_SUCCESS) status = run_start(r, n_ctx);
     if (status == EXIT_SUCCESS) {

@@ -81,7 +81,7 @@ void free_grammar(grammar_use *g) {
 }
 
 int fail_unfinished(uint64_t n_tokens) {
-    return fail("the text is not finished: after %" PRIu64 " tokens its form wants more; -n or --ctx allows that",
+    return fail("the text is not finished: after %" PRIu64 " tokens its grammar needs more; set a larger -n or --ctx",
                 n_tokens);
 }
 

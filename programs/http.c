@@ -76,7 +76,7 @@ bool http_may_follow(const char *url, const http_reply *reply) {
 
 /* --------------------------------------------------------------------------------------------- headers */
 
-/* The value of a header line, or NULL if the line is another header. */
+/* The value of a header line, or NULL if the line is a different header. */
 static const char *value_of(const char *line, const char *name) {
     const size_t length = strlen(name);
     if (strncasecmp(line, name, length) != 0 || line[length] != ':') return NULL;

@@ -54,7 +54,7 @@ const command commands[] = {
      "a pulled model is loaded when a request names it. Short options have llama-server's meaning.",
      serve},
     {PULL, "pull", "OWNER/NAME[:QUANT]... [-q]",
-     "Fetch models from the Hugging Face Hub, or by the URL of a GGUF file. If a model\n"
+     "Fetch models from the Hugging Face Hub, or from the URL of a GGUF file. If a model\n"
      "is here already, the Hub is asked for a newer commit.",
      pull},
     {LIST, "list", "[--json]", "List the models that are pulled.", list_models},

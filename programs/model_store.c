@@ -386,7 +386,7 @@ bool commit_is_valid(const char *commit) {
     return n_digits >= 7 && commit[n_digits] == '\0';
 }
 
-/* Returns false if it is not a manifest, or one of its files is missing or has another size. */
+/* Returns false if it is not a manifest, or one of its files is missing or has a different size. */
 static bool read_manifest(const char *path, stored_model *model) {
     *model = (stored_model){0};
     const char *name, *commit;

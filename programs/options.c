@@ -124,9 +124,8 @@ static const option_row rows[] = {
      .help = "read the conversation, or the answer, from a file instead of standard input"},
     {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template", TEXT, FIELD(chat_template), "NAME|FILE",
      .computed = "the model's own",
-     .help =
-         "another template: the name of one in the model's file, such as tool_use, or of a family's, such as chatml, "
-         "or a file with one"},
+     .help = "use a different template: the name of one in the model's file, such as tool_use, the name of a family's, "
+             "such as chatml, or a file with one"},
     {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
      .help = "more variables for the template, as a JSON object; they take precedence over the conversation's"},
     {IN_TEXT, TEMPLATE, 0, "parse", FLAG, FIELD(parse),
@@ -710,7 +709,7 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
         *letters++ = letter;
         if (value == required_argument) *letters++ = ':';
     }
-    if (row_named(c->bit, "gpu-layers")) { /* -ngl, also where there is no -n */
+    if (row_named(c->bit, "gpu-layers")) { /* -ngl, even where there is no -n */
         *letters++ = NGL[1];
         *letters++ = ':';
     }
@@ -721,7 +720,7 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
 #define BY_HUB       "give hf:OWNER/NAME[:QUANT] as the model"
 #define BY_CHAT      "'mini-cllm chat MODEL' holds a conversation, without this option"
 #define BY_QUESTION  "'mini-cllm chat MODEL QUESTION' answers one question and ends, without this option"
-#define BY_TEXT      "without 'chat' nothing is a conversation: leave it out"
+#define BY_TEXT      "only 'mini-cllm chat' holds a conversation: leave it out"
 #define BY_SYSTEM    "it is --system of 'mini-cllm chat'"
 #define BY_TYPE      "it is --kv-type, for keys and values"
 #define BY_REASONING "it is --reasoning show, hide or off, of 'mini-cllm chat'"
@@ -731,7 +730,7 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
 
 /* Options of llama.cpp and ollama, and what to use here instead. Others are in the table of server_flags.c. */
 static const struct {
-    unsigned commands; /* those that have what the text names, or all, if the text says which command has it */
+    unsigned commands; /* commands that have the option named in the text; ANY if the text names the command too */
     const char *word, *instead;
 } foreign[] = {
     {ANY, "-hf", BY_HUB},

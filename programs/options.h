@@ -20,9 +20,9 @@ typedef struct text_list {
     size_t count;
 } text_list;
 
-/* What the user asked for. Which fields are used depends on the command. */
 #define AS_MANY_AS_FIT UINT64_MAX /* value of gpu_layers if --gpu-layers is not given */
 
+/* What the user asked for. Which fields are used depends on the command. */
 typedef struct options {
     uint64_t given[3];  /* bits of the table's rows that the user gave: see is_given */
     const char *model;  /* of --model, or else the first argument */

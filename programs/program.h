@@ -45,12 +45,12 @@ void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer);
  * while a pipe was full. */
 int flush_output(void);
 
-bool obeys_escapes(int fd); /* a terminal, and by TERM not a dumb one */
+bool obeys_escapes(int fd); /* true for a terminal, unless TERM says that it is dumb */
 bool shows_colour(int fd);  /* the same, and NO_COLOR is not set */
-int terminal_width(int fd); /* columns of the terminal there; 80 if it is none, or does not say */
+int terminal_width(int fd); /* in columns; 80 if fd is not a terminal, or the terminal does not say */
 
-/* Draw "what [####    ] 37% rest" over the same line of stderr, if that is a terminal. On a narrow one the bar is
- * shorter, and then what is before it. The last call erases the line. */
+/* Draw "what [####    ] 37% rest" over the same line of stderr, if that is a terminal. If the line is too narrow, first
+ * the bar is shortened, then `what` is cut. The last call erases the line. */
 void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last);
 void draw_work(const options *o, const char *what); /* only words, of work whose length is unknown */
 bool erase_bar(void);                               /* or the words of draw_work. false: neither was on the line */
@@ -143,7 +143,7 @@ typedef struct run {
 int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */
 int run_start(run *r, uint64_t n_ctx);  /* start the engine and a sequence; n_ctx 0: the model's own context */
 void run_stop(run *r);                  /* ends both */
-void run_close(run *r);                 /* also if it was never loaded or started */
+void run_close(run *r);                 /* works even if it was never loaded or started */
 
 /* Evaluate tokens after those of the sequence. span: out, with the results that `want` asks for. */
 cllm_status run_eval(run *r, const int32_t *tokens, size_t count, cllm_want want, cllm_span *span, cllm_error *err);

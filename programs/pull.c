@@ -239,8 +239,8 @@ static int find_model(const options *o, const char *model, char **path) {
     if (!name_parse(model, &name)) {
         if (for_sure) return usage_error("'%s' is neither hf:OWNER/NAME[:QUANT] nor the URL of a GGUF file", model);
         if (strchr(model, '/') || strstr(model, ".gguf")) return EXIT_SUCCESS; /* a path to a file that is missing */
-        return fail("there is no file '%s', and models have no short names here; one of the Hugging Face Hub is named "
-                    "hf:OWNER/NAME[:QUANT]",
+        return fail("there is no file '%s', and models have no short names here; name a model of the Hugging Face Hub "
+                    "as hf:OWNER/NAME[:QUANT]",
                     model);
     }
     stored_model found;

@@ -35,7 +35,7 @@ int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use 
 void drop_grammar(grammar_use *g); /* end the use of a grammar */
 void free_grammar(grammar_use *g);
 
-/* Say that a text ended before it was complete by its grammar. Returns EXIT_FAILURE. */
+/* Say that a text ended before its grammar allows it to end. Returns EXIT_FAILURE. */
 int fail_unfinished(uint64_t n_tokens);
 
 #endif

@@ -75,7 +75,7 @@ int serve(const options *o) {
     for (size_t i = 0; i < o->cors.count; i++)
         if (!is_origin(o->cors.items[i]))
             return usage_error(
-                "--cors: '%s' is no origin; one is SCHEME://HOST, SCHEME://HOST:PORT, null, or * for any",
+                "--cors: '%s' is not an origin; give SCHEME://HOST, SCHEME://HOST:PORT or null, or * for any",
                 o->cors.items[i]);
     if (check_kwargs(o) != EXIT_SUCCESS) return EXIT_USAGE;
     struct stat folder;

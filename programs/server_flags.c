@@ -212,9 +212,9 @@ static int verbosity(translation *t, const flag *f, const char *value) {
 /* ------------------------------------------------------------------------------------------------ table */
 
 #define TEXT_ALONE "models read only text"
-#define ONE_TYPE   "a request gives the form of its text"
+#define ONE_TYPE   "a request sets this: grammar, json_schema or response_format"
 #define BY_KWARGS  "give --chat-template-kwargs, such as {\"enable_thinking\":false}"
-#define ONE_MODEL  "drafts come from the text alone: --draft lookup"
+#define ONE_MODEL  "the server has no draft model; --draft lookup guesses tokens from the text so far"
 #define ONE_DEVICE "a model runs on one device"
 #define BY_THREADS "give the number of threads with --threads"
 

@@ -38,7 +38,7 @@ char *text_repaired(const char *bytes, size_t length, size_t *repaired_length);
 /* The code point of a complete, valid UTF-8 character of `length` bytes. */
 uint32_t utf8_decode(const char *bytes, size_t length);
 
-/* Does the text end with `end`, in capitals or not, and has more before that? */
+/* True if the text ends with `end`, in any letter case, and has more before it. */
 bool text_ends_with(const char *text, const char *end);
 
 /* Print bytes in one line, without anything that controls a terminal (see cllm_safe_length): \n, \t, \\, \u202E for a

@@ -120,9 +120,9 @@ done
 run pull test/wrong
 check 'wrong bytes' eval 'exits 1 && nothing_half && says "mini-cllm: test/wrong:Q4_K_M: wrong-Q4_K_M.gguf: the bytes" && says SHA-256'
 run pull test/long
-check 'more bytes than there are' eval 'exits 1 && nothing_half && says "another size"'
+check 'more bytes than there are' eval 'exits 1 && nothing_half && says "a different size"'
 run pull test/short
-check 'a file that is too short' eval 'exits 1 && nothing_half && says "another size"'
+check 'a file that is too short' eval 'exits 1 && nothing_half && says "a different size"'
 run pull test/never
 check 'a connection that always drops' eval 'exits 1 && nothing_half && says "the connection was lost"'
 run pull test/huge

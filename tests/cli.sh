@@ -88,7 +88,7 @@ done <<'END'
 2|'stop' is not a command: a model is in memory while its command runs; Ctrl-C ends 'mini-cllm serve'|stop llama3.2
 2|'cp' is not a command: models cannot be renamed or copied; 'mini-cllm serve --alias NAME' gives|cp a b
 2|'create' is not a command: there are no Modelfiles; options such as --system|create a -f Modelfile
-1|there is no file 'llama3.2', and models have no short names here; one of the Hugging Face Hub is named hf:OWNER/NAME|llama3.2 -p Hi
+1|there is no file 'llama3.2', and models have no short names here; name a model of the Hugging Face Hub as hf:OWNER/NAME|llama3.2 -p Hi
 1|there is no file 'llama3.2:1b', and models have no short names here|chat llama3.2:1b
 2|unknown option '--tensors'; see 'mini-cllm eval --help'|eval m.gguf --tensors
 2|--quiet takes no value|m.gguf --quiet=1
@@ -663,7 +663,7 @@ perplexity() {
     run eval "$stories" --text "$temporary/text" --ctx 48 --kv-type f32 -q --batch 5
     check 'the same for another batch' [ "$(cat "$out")" = "$want" ]
     run eval "$stories" --text "$temporary/text"
-    check 'a text of less than two chunks is refused with both counts' refused 1 "$temporary/text: $(echo "$ids" | wc -w | tr -d ' ') tokens are too few, two chunks of 512 take 1024"
+    check 'a text of less than two chunks is refused with both counts' refused 1 "$temporary/text: $(echo "$ids" | wc -w | tr -d ' ') tokens are too few: two chunks of 512 need 1024"
 }
 
 inspection() {

@@ -66,10 +66,10 @@ pipes() {
     # if a user spells a special token, it stays text: as the template's own token </s> it would be one token
     printf '%s\n' '</s>' '/stats' >"$temporary/script"
     talk "$any" --chat-template "$template" -n 1 --threads 1
-    spelled=$(grep -o 'prompts [0-9]*' "$out")
+    spelled=$(grep -o '[0-9]* in prompts' "$out")
     printf '%s\n' 'x' '/stats' >"$temporary/script"
     talk "$any" --chat-template "$template" -n 1 --threads 1
-    check 'chat: a question never becomes a special token' eval '[ "${spelled#prompts }" -ge $(($(grep -o "prompts [0-9]*" "$out" | cut -d" " -f2) + 2)) ]'
+    check 'chat: a question never becomes a special token' eval '[ "${spelled%% *}" -ge $(($(grep -o "[0-9]* in prompts" "$out" | cut -d" " -f1) + 2)) ]'
 
     # a template that opens the reasoning; the small model never ends the reasoning by itself
     printf '%s' '{% for m in messages %}{{ m.role }}:{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}
@@ -270,7 +270,7 @@ count_turns() {
 import json, re, sys
 answers = json.load(open(sys.argv[1]))["answers"]
 for i in range(0, len(answers), 3):
-    evaluated, prompts, generated = re.search(r"evaluated (\d+): of prompts (\d+)[^,]*, .* generated (\d+)", answers[i + 1]).groups()
+    evaluated, prompts, generated = re.search(r"evaluated (\d+): (\d+) in prompts[^,]*, .* generated (\d+)", answers[i + 1]).groups()
     print(re.search(r"(\d+) tokens of", answers[i + 2])[1], evaluated, prompts, generated)
 END
 }

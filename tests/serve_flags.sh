@@ -61,7 +61,7 @@ run serve nothere.gguf --log-disable -fa --jinja
 check '--log-disable: no notes' refused 1 'nothere.gguf: cannot open'
 for origin in nonsense https:// https://a.example/ 'https://*.example' ''; do
     run serve nothere.gguf --cors "$origin"
-    check "--cors '$origin' is no origin" refused 2 "--cors: '$origin' is no origin"
+    check "--cors '$origin' is not an origin" refused 2 "--cors: '$origin' is not an origin"
 done
 
 # variables; a flag counts before them

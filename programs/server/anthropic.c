@@ -553,7 +553,7 @@ static bool take_request(request *r, const conversation *c, const json_t *body, 
     return ask_chat(r, &c->chat, f) && ask_end(r, f);
 }
 
-/* Read the body into a request and its conversation. Both are owned, also after false. */
+/* Read the body into a request and its conversation. The caller owns both, even after false. */
 static bool read_body(json_t *body, conversation *c, request **r, failure *f) {
     const char *model = NULL;
     return body && field_string(body, "model", &model, f) && take_conversation(c, body, f) &&

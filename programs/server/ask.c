@@ -357,8 +357,8 @@ bool ask_text(request *r, const char *text, size_t length, failure *f) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     int32_t *tokens;
     size_t count;
-    /* a text to continue is the client's own template; a text to embed may come from anybody, so nothing in it is
-     * special */
+    /* in a text to continue, special tokens are recognized, because the client applies its own template; a text to
+     * embed may come from anybody, so nothing in it is special */
     const int parses = r->kind == REQUEST_EMBED ? 0 : CLLM_ENCODE_PARSE_SPECIAL;
     if (!model_encode(r->model, text, length, CLLM_ENCODE_ADD_SPECIAL | parses, &tokens, &count, f)) return false;
     if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;

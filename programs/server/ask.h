@@ -25,8 +25,8 @@ bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const ch
 bool ask_schema(request *r, const char *field, const json_t *schema, failure *f); /* properties come in its order */
 bool ask_object(request *r, const char *field, failure *f);                       /* any JSON object */
 
-/* Add a text to continue or to embed; its tokens become a prompt. For continuing, it is the client's own template, so
- * special tokens are found in it. */
+/* Add a text to continue or to embed; its tokens become a prompt. In a text to continue, special tokens are recognized,
+ * because the client applies its own template. */
 bool ask_text(request *r, const char *text, size_t length, failure *f);
 
 /* Refuse the request if the model gives a vector for each token, not one for a text. */

@@ -59,6 +59,6 @@ void completion_fail_with(choice *c, const cllm_error *err);
 
 /* Release what it holds in the engine. */
 void completion_stop(choice *c);
-void completion_destroy(choice *c); /* also if it never ran */
+void completion_destroy(choice *c); /* works even if it never ran */
 
 #endif

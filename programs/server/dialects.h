@@ -44,7 +44,7 @@ void llama_detokenize(exchange *x);
 void llama_apply_template(exchange *x);
 void llama_embeddings(exchange *x);
 
-/* rerank.c: documents by a query */
+/* rerank.c: sorts documents by a query */
 void llama_rerank(exchange *x);
 
 /* llama_state.c: the state of llama-server, some of which clients may change */

@@ -25,8 +25,8 @@ bool refuse_memory(failure *f);
 /* Refuse a prompt that is longer than one request can use. may_grow: the server could have a larger context. */
 bool refuse_length(failure *f, size_t n_prompt, size_t n_ctx, bool may_grow);
 
-/* ---- The fields of a JSON object. null counts as absent: the value stays as it is. A field with another type or out
- * of range is refused by its name; then the function returns false. */
+/* ---- The fields of a JSON object. null counts as absent: the value stays as it is. If a field has the wrong type or
+ * is out of range, the function fills f with a message that names it, and returns false. */
 
 const json_t *field_find(const json_t *object, const char *name);                          /* NULL if absent or null */
 bool field_string(const json_t *object, const char *name, const char **value, failure *f); /* U+0000 is refused too */

@@ -467,7 +467,7 @@ static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
-/* Refuse ambiguous headers: a proxy in front of this server could read them in another way, and see another end of the
+/* Refuse ambiguous headers: a proxy in front of this server could read them differently, and see a different end of the
  * request. Refuse headers that are too large: a connection's memory also holds parts of its body and the headers of its
  * answer. */
 static bool check_headers(exchange *x, failure *f) {

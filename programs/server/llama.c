@@ -54,7 +54,7 @@ static bool add_ids(const request *r, const json_t *item, id_list *to, const cha
     if (!json_is_string(item)) return refuse(f, 400, name, "%s: must be texts and token ids of the vocabulary", name);
     if (!model_encode(r->model, json_string_value(item), json_string_length(item), flags, &tokens, &count, f))
         return false;
-    /* a text that continues must not end with EOS */
+    /* a text to continue must not end with EOS */
     if (to->count == 0 && cllm_tokenizer_adds_eos(cllm_model_tokenizer(r->model->run.model)) && count > 0 &&
         r->kind == REQUEST_TEXT)
         count--;

@@ -263,7 +263,7 @@ static int start_engine(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-/* good_file: out, false if the file is the reason of a failure. */
+/* good_file: out, false if the file is the reason for a failure. */
 static int load(served_model *m, bool *good_file) {
     const double begun = now();
     int status = run_load(&m->run, &m->o);

@@ -46,7 +46,7 @@ struct served_model {
 int models_open(const options *o);
 int models_load_first(void); /* load the command line's first model, if any. Returns an exit status, after saying why */
 
-/* The server is shutting down: fail all requests, also later ones. Returns at once. */
+/* The server is shutting down: fail all requests, even later ones. Returns at once. */
 void models_end_requests(void);
 void models_close(void); /* unloads all */
 

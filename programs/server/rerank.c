@@ -87,7 +87,7 @@ static bool take_ranking(request *r, const json_t *body, failure *f) {
     if (cllm_engine_pooling(r->model->run.engine) != CLLM_POOLING_RANK)
         return refuse(f, 501, NULL, "this model does not support reranking: %s",
                       cllm_model_get_info(r->model->run.model)->n_scores > 0
-                          ? "the server makes vectors with it, and no scores (--pooling rank)"
+                          ? "the server makes vectors with it, not scores; start it with --pooling rank"
                           : "it has no classifier (cls.output.weight)");
     if (!field_array(body, name, &documents, f) || !field_whole(body, "top_n", 1, INT32_MAX, &n_most, f) ||
         !field_bool(body, is_tei ? "return_text" : "return_documents", &returns, f))

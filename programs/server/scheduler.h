@@ -14,7 +14,7 @@ typedef struct scheduler scheduler;
 scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_queued); /* NULL: out of memory */
 void scheduler_destroy(scheduler *s);
 
-/* The server is shutting down: fail all requests, also later ones. Returns at once. */
+/* The server is shutting down: fail all requests, even later ones. Returns at once. */
 void scheduler_end_requests(scheduler *s);
 
 /* Queue a request. false: the queue is full. */

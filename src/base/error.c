@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Replace each character that would break the line or control a terminal, and each byte that is not UTF-8, by '?'. */
+/* Replace each character that would break the line or control a terminal, and each byte that is not UTF-8, with '?'. */
 static void keep_to_one_line(char *message) {
     char *to = message;
     for (const char *from = message; *from;) {

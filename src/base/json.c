@@ -15,7 +15,7 @@
 
 /* ------------------------------------------------------------------------------------------------------ numbers */
 
-/* A locale with "." as decimal point. The locale of the process, which strtod and printf use, may have another one. */
+/* A locale with "." as decimal point. The process's locale, which strtod and printf use, may have a different one. */
 static locale_t plain_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 double json_parse_float(const char *digits, size_t length) {

@@ -41,7 +41,7 @@ enum { JSON_MOST_DEPTH = 500, JSON_MOST_DIGITS = 4300 };
  * and objects are nested deeper than JSON_MOST_DEPTH); MEMORY. */
 cllm_status json_read(const char *text, size_t length, arena *a, json_value *out, cllm_error *err);
 
-/* The value of an object's member; NULL if there is none, or `object` is a value of another kind. */
+/* The value of an object's member; NULL if there is none, or `object` is a value of a different kind. */
 const json_value *json_find(const json_value *object, const char *name);
 
 /* The name of a kind, for messages: "an object", "a string" ... */
@@ -82,7 +82,7 @@ size_t json_format_float(double number, char text[JSON_NUMBER_BYTES]);
 
 enum { JSON_FEW_BYTES = 700 };
 
-/* Read a number in decimal, independent of the locale. NaN: no memory, which cannot be for up to JSON_FEW_BYTES. */
+/* Read a number in decimal, independent of the locale. NaN: no memory; this cannot happen up to JSON_FEW_BYTES. */
 double json_parse_float(const char *digits, size_t length);
 
 #endif

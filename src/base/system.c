@@ -73,8 +73,8 @@ static bool lists(const char *list, const char *word) {
     return false;
 }
 
-/* The least limit of a group and all groups above it. In a container, the container's own group is often mounted as the
- * root. Then the groups in `path` do not exist: a missing file sets no limit. */
+/* The lowest limit of a group and all groups above it. In a container, the container's own group is often mounted as
+ * the root. Then the groups in `path` do not exist: a missing file sets no limit. */
 static uint64_t least_upwards(const char *root, const char *controller, const char *path, group_reader read_group) {
     char folder[MAX_PATH];
     int length = snprintf(folder, sizeof folder, "%s/%s%s", root, controller, path);
@@ -88,7 +88,7 @@ static uint64_t least_upwards(const char *root, const char *controller, const ch
     return least;
 }
 
-/* The least limit of all groups in the file `groups`. Its lines are "number:controllers:/path". In version 2 of
+/* The lowest limit of all groups in the file `groups`. Its lines are "number:controllers:/path". In version 2 of
  * cgroups, `controllers` is empty; version 1 has a tree of groups for each controller. */
 static uint64_t least_of_groups(const char *groups, const char *root, const char *controller, group_reader read_v1,
                                 group_reader read_v2) {

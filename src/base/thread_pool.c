@@ -98,9 +98,9 @@ static void bell_wait(bell *b, unsigned value, uint32_t *looks) {
         relax();
     }
     if (*looks / 2 >= MIN_LOOKS) *looks /= 2;
-    /* No wake-up is lost. This thread first increments n_asleep and then reads the word. The thread that wakes it first
-     * changes the word and then reads n_asleep. All four accesses are sequentially consistent, so at least one of the
-     * two sees what the other wrote. */
+    /* No wake-up is lost. This thread increments n_asleep, and then reads the word. The waking thread changes the word,
+     * and then reads n_asleep. All four accesses are sequentially consistent, so at least one of the two sees what the
+     * other wrote. */
     atomic_fetch_add(&b->n_asleep, 1);
     while (atomic_load(&b->word) == value) bell_sleep(b, value);
     atomic_fetch_sub_explicit(&b->n_asleep, 1, memory_order_relaxed);
@@ -155,7 +155,7 @@ static void share_items(thread_pool *pool, size_t n_items) {
     }
 }
 
-/* Enter the run. Returns false if it is closed. The acquire pairs with the release that opened the run, also if other
+/* Enter the run. Returns false if it is closed. The acquire pairs with the release that opened the run, even if other
  * threads entered and left in between. */
 static bool enter(thread_pool *pool) {
     unsigned state = atomic_load_explicit(&pool->run_state.word, memory_order_relaxed);

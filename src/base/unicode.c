@@ -23,8 +23,8 @@ uint32_t unicode_classes(uint32_t code_point) {
     return classes_of(unicode_range_at(unicode_ranges, n_unicode_ranges, 8, code_point));
 }
 
-/* Ranges with step 2 may overlap, at most two at a place: so the last two that begin before the code point are
- * tried. */
+/* Ranges with step 2 may overlap, at most two at any code point. So both of the last two ranges that begin at or before
+ * the code point are tried. */
 static const unicode_case_range *case_of(uint32_t code_point) {
     size_t low = 0, high = n_unicode_cases; /* ranges before `low` begin at or before the code point */
     while (low < high) {

@@ -74,7 +74,7 @@ struct cllm_answer {
     size_t call_at, call_piece, next_read;
     bool call_listed, announced;
     size_t n_calls, given; /* given: how many bytes of the call's arguments were passed on */
-    size_t n_dropped;      /* how often something in reasoning looked like a call, but was none */
+    size_t n_dropped;      /* how often something in reasoning looked like a call, but was not one */
     answer_text written;
 
     answer_text out;

@@ -219,8 +219,9 @@ static void put_object(writer *w, const tool *t) {
     close_schema(w, t, false);
 }
 
-/* A schema's definitions are repeated for each argument, and a list of arguments for each one that may be the first. So
- * a few megabytes of schemas may ask for more memory than there is. */
+/* A schema's definitions are repeated for each argument. Where arguments have commas between them, the list is also
+ * repeated for each argument that may come first. So a few megabytes of schemas may ask for more memory than there
+ * is. */
 enum { MOST_BYTES = 64 << 20 };
 
 /* True if there is room for another argument. */

@@ -1,4 +1,4 @@
-/* Upper and lower case of a template's strings, by base/unicode.h, for jinja_filters.c and jinja_methods.c. */
+/* Upper and lower case of a template's strings, using base/unicode.h, for jinja_filters.c and jinja_methods.c. */
 #ifndef CHAT_JINJA_CASE_H
 #define CHAT_JINJA_CASE_H
 
@@ -15,7 +15,7 @@ typedef enum jinja_case_rule {
 
 jinja_value jinja_change_case(jinja_run *r, const jinja_string *s, jinja_case_rule rule);
 
-/* True if all letters of the string that have case are lower (LOWER) or upper (UPPER), and there is one. */
+/* True if the string has letters with case, and all of these are lower (LOWER) or upper (UPPER). */
 bool jinja_has_case(jinja_value v, jinja_case_rule rule);
 
 /* Unicode properties, as in Python's str methods. */

@@ -43,7 +43,7 @@ size_t jinja_characters(const jinja_string *s) {
     return n;
 }
 
-enum { FEW_BYTES = 8 }; /* nearly all searches end within as many at each place, which cost no step */
+enum { FEW_BYTES = 8 }; /* comparing fewer bytes costs no step: almost every comparison in a search ends before that */
 
 bool jinja_is_at(jinja_run *r, const jinja_string *s, size_t at, const jinja_string *part) {
     size_t n = 0;

@@ -103,7 +103,7 @@ typedef struct jinja_run jinja_run;
 typedef struct jinja_args {
     const jinja_value *items; /* [count] */
     size_t count;
-    const jinja_pair *named; /* [n_named], by string keys */
+    const jinja_pair *named; /* [n_named], with string keys */
     size_t n_named;
 } jinja_args;
 

@@ -1,9 +1,9 @@
 /* Messages on their way into a template. Before it: a client's JSON. After it: jinja.c.
  *
  * First their form is adapted, as probes of the template showed it: content is a text or a list of parts, arguments are
- * an object or a text. Only if the template still refuses the messages, they are changed: one system message at the
+ * an object or a text. If the template still refuses the messages, they are changed: one system message at the
  * beginning, call ids of nine characters, neighbours of one role joined into one message, empty texts for missing
- * content, and at last the system message in the first user message. */
+ * content, and finally the system message in the first user message. */
 #include "chat/messages.h"
 
 #include "base/error.h"
@@ -83,7 +83,7 @@ static void put_content(text_builder *b, const json_value *content) {
     }
 }
 
-/* Append another content after an empty line. */
+/* Append more content after an empty line. */
 static void join_content(text_builder *b, const json_value *content) {
     const size_t before = b->length;
     if (before > 0) put(b, "\n\n", 2);
@@ -153,8 +153,8 @@ static cllm_status put_content_in_form(const message_forms *forms, bool of_tool,
 
 /* ---------------------------------------------------------------------------------------------- tool calls */
 
-/* Turn arguments from a text into an object, by parsing it. A text that is no JSON object becomes the only member of an
- * object. */
+/* Turn arguments from a text into an object, by parsing it. A text that is not a JSON object becomes the only member of
+ * an object. */
 static bool parse_arguments(arena *a, json_value *arguments) {
     json_value read;
     const cllm_string text = arguments->string;

@@ -265,7 +265,7 @@ static bool experts_quantize(const forward_cpu *f) {
     return reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps);
 }
 
-/* x: beside a dense network, the experts read another norm of it than the router. Otherwise they read
+/* x: beside a dense network, the experts read a different norm of it than the router does. Otherwise they read
  * f->buffers.normed. */
 static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     const model_config *c = f->model.config;

@@ -169,7 +169,7 @@ static float_strip copy_strip(const float_strip *strip, size_t n_columns, float 
                          .next_row_bytes = strip->row_bytes};
 }
 
-/* Prefetch the next strip by parts, so that it is in the L2 cache when it is copied: the part for tokens first ..
+/* Prefetch the next strip in parts, so that it is in the L2 cache when it is copied: the part for tokens first ..
  * first + n - 1 of n_batch. */
 static void prefetch_next(const float_strip *strip, size_t first, size_t n, size_t n_batch) {
     const size_t begin = strip->next_row_bytes * first / n_batch, end = strip->next_row_bytes * (first + n) / n_batch;

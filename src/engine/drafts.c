@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    SHORTEST_MATCH = 2, /* tokens of a match that a lookup needs at least */
+    SHORTEST_MATCH = 2, /* a lookup uses only matches of at least this many tokens */
     LONGEST_MATCH = 32, /* a longer match counts as this long */
     LONGEST_REST = 128, /* calls of drafter_guess in the longest pause */
 };
@@ -50,7 +50,7 @@ static uint32_t look_up(const int32_t *tokens, uint32_t count, uint32_t most, in
     return n;
 }
 
-/* Let the small model generate the tokens after tokens: [count]. Its sequence keeps the tokens that are the same as in
+/* Let the small model generate what follows `tokens`, [count]. Its sequence keeps the tokens that are the same as in
  * its last call. After a failure it is not used again. */
 static uint32_t ask_small_model(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
     cllm_sequence *s = d->sequence;

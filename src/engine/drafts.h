@@ -14,14 +14,14 @@ typedef struct drafter {
     cllm_sequence *sequence;  /* of the small model, or NULL */
     uint32_t most;            /* most tokens of a draft */
     uint32_t depth;           /* tokens of the next draft */
-    uint32_t rest, next_rest; /* calls of drafter_guess that still pause; length of the next pause */
+    uint32_t rest, next_rest; /* calls of drafter_guess until the pause ends; length of the next pause */
     uint64_t n_drafted, n_accepted;
 } drafter;
 
 /* Check that both models have the same tokens. Errors: ARGUMENT, naming the first one that differs. */
 cllm_status drafter_check_vocabulary(const cllm_model *model, const cllm_model *small, cllm_error *err);
 
-/* Guess up to `most` tokens that may follow tokens: [count]. drafts: out, [most]. Returns how many; 0: there is no
+/* Guess up to `most` tokens that may follow `tokens`, [count]. drafts: out, [most]. Returns how many; 0: there is no
  * guess, or drafting pauses. */
 uint32_t drafter_guess(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts);
 

@@ -71,7 +71,7 @@ static inline size_t output_length(const model_config *c) {
     return c->traits && c->traits->bidirectional ? n : n > c->n_vocab ? n : c->n_vocab;
 }
 
-/* Rows of x. An encoder's text goes through each layer as a whole, also if it is longer than a batch. */
+/* Rows of x. An encoder's text goes through each layer as a whole, even if it is longer than a batch. */
 static inline uint32_t rows_of_x(const model_config *c, const kv_size *size) {
     const bool is_encoder = c->traits && c->traits->bidirectional;
     return is_encoder && size->n_ctx > size->n_batch ? size->n_ctx : size->n_batch;
@@ -114,11 +114,11 @@ struct cllm_sequence {
     kv_table table;
     int32_t *tokens; /* [n_ctx]; the first `length` are evaluated */
     uint32_t length;
-    uint32_t reached; /* end of the positions that the last evaluation wrote, also if it failed */
+    uint32_t reached; /* end of the positions that the last evaluation wrote, even if it failed */
 
     /* for a model with recurrent layers */
     sequence_state states[STATES_PER_SEQUENCE];
-    uint32_t branch; /* where its text left an older text in the prefix cache; 0: nowhere */
+    uint32_t branch; /* where its text diverged from an older text in the prefix cache; 0: nowhere */
     /* The length of a state that must stay while tokens come one by one. A call with several tokens, or with replayed
      * ones, sets it: near the end of the prompt if the call ends one, else the sequence's length before the call. */
     uint32_t turn;

@@ -35,8 +35,8 @@ static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_
     return check_tokens(e->model, span->tokens, span->count, err);
 }
 
-/* How many spans before spans[i] will replace the page where spans[i] begins by their own copies. Then fewer sequences
- * share the page, and perhaps spans[i] needs no copy. */
+/* How many of the spans before spans[i] begin in the same page and will replace it with a copy of their own. After
+ * that, fewer sequences share the page, so spans[i] may not need a copy. */
 static uint32_t count_leaving(const cllm_engine *e, const cllm_span *spans, size_t i) {
     const cllm_sequence *s = spans[i].sequence;
     const uint32_t last = kv_table_last(&s->table, s->length);
@@ -97,7 +97,7 @@ static kept_kind kind_of(const cllm_engine *e, const cllm_span *span) {
     return KEPT_NONE;
 }
 
-/* Floats of output that a span needs, also for computing what is not returned. */
+/* Floats of output that a span needs, including those for computing what is not returned. */
 static size_t count_floats(const cllm_engine *e, const cllm_span *span) {
     const size_t n_vocab = e->model->config.n_vocab;
     switch (kind_of(e, span)) {
@@ -255,7 +255,7 @@ static bool follows(const cllm_engine *e, uint32_t first, uint32_t end, uint32_t
            e->span_of[first]->sequence->out + (size_t)n_rows * e->model->config.n_vocab;
 }
 
-/* Make the output of the batch: neighbouring spans with logits together. */
+/* Make the output of the batch. Neighbouring spans of the same kind share one call, except embeddings. */
 static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
     cllm_status status = CLLM_OK;
     for (uint32_t i = 0, end, row = 0, n_rows; status == CLLM_OK && i < n_spans; i = end, row += n_rows) {

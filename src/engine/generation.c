@@ -417,7 +417,7 @@ static cllm_status take_failed(cllm_generation *g, const cllm_span *span, cllm_e
     return error_set(err, span->status, "the tokens of a generation could not be evaluated");
 }
 
-/* True if the text is not complete by its grammar. */
+/* True if the text is not complete according to its grammar. */
 static bool is_unfinished(const cllm_generation *g) {
     if (!g->matcher || g->end == CLLM_END_TOKEN || g->end == CLLM_END_GRAMMAR) return false;
     const bool begun = g->preamble.state == PREAMBLE_OVER || g->preamble.state == PREAMBLE_CLOSED;

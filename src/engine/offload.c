@@ -58,8 +58,8 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
         (double)g->properties.largest_buffer / BYTES_PER_MIB, advice);
 }
 
-/* Find how many layers fit, up to `most`. An open context is made smaller before layers are left out. may_be_fewer:
- * else it is an error if not all of them fit. */
+/* Find how many layers fit, up to `most`. An open context is made smaller before layers are left out. may_be_fewer: if
+ * false, it is an error if not all of them fit. */
 static cllm_status choose_layers(const cllm_model *model, engine_settings *s, const gpu *g, uint32_t most,
                                  bool may_be_fewer, cllm_memory_plan *plan, cllm_error *err) {
     const bool open_context = context_is_open(s);

@@ -1,4 +1,4 @@
-/* Implements preamble.h. Marks are searched in the text of all tokens; a control token counts with its spelling. */
+/* Implements preamble.h. Marks are searched for in the text of all tokens; a control token counts with its spelling. */
 #include "engine/preamble.h"
 
 #include "base/error.h"

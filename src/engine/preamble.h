@@ -28,8 +28,8 @@ cllm_status preamble_create(const cllm_preamble *o, arena *a, preamble *out, cll
  * preamble. mask: [CLLM_MASK_WORDS(n_vocab)]. */
 void preamble_allow(const preamble *p, const cllm_tokenizer *tokenizer, uint32_t n_vocab, uint32_t *mask);
 
-/* Take a drawn token, with this text. by_grammar: the grammar allows it too. Returns false if the preamble is over, so
- * that the token belongs to the grammar's text. */
+/* Take a drawn token, with this text. by_grammar: the grammar allows it too. Returns false if the preamble is over:
+ * then the token belongs to the grammar's text. */
 bool preamble_take(preamble *p, cllm_string text, bool by_grammar);
 
 #endif

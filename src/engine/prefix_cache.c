@@ -171,7 +171,7 @@ static uint32_t find_state(const prefix_cache *cache, uint32_t page, uint32_t n_
     return best;
 }
 
-/* How many of a page's first n_tokens can be the end of a prefix; 0: none. */
+/* How many of a page's first n_tokens a prefix that ends in this page can include; 0: no prefix can end in it. */
 static uint32_t find_end(const prefix_cache *cache, uint32_t page, uint32_t n_tokens) {
     if (!is_seen(cache, page)) return 0;
     if (cache->n_states == 0) return n_tokens;
@@ -193,7 +193,7 @@ static bool holds(const prefix_cache *cache, uint32_t page, const int32_t *token
 }
 
 /* Among the pages that can follow the first `chunk` pages, find the one with the longest match. n_same: out, the length
- * of that match; 0: there is none. end: out, the longest end of a prefix in any of them. */
+ * of that match; 0: there is none. end: out, the end of the longest usable prefix that ends in one of these pages. */
 static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const int32_t *tokens, uint32_t chunk,
                               uint32_t count, uint32_t *n_same, prefix_end *end) {
     uint32_t best = KV_NONE;

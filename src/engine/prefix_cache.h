@@ -50,7 +50,7 @@ typedef struct prefix_cache {
     uint32_t n_buckets;   /* a power of 2 */
     uint32_t *found;      /* [n_chunks] the last search: pages that match, */
     prefix_end *ends;     /* [n_chunks] where in each chunk the prefix may end, */
-    uint32_t n_matched;   /* how many tokens match, also where a window's pages or a state are missing, */
+    uint32_t n_matched;   /* how many tokens match, even where a window's pages or a state are missing, */
     uint32_t state;       /* and the number of the state that it found, or KV_NONE */
     uint32_t pinned;      /* number of a state that must not be replaced now, or KV_NONE */
     cached_state *states; /* [n_states] */

@@ -46,25 +46,26 @@ static uint32_t take(cllm_sequence *s, uint32_t used, uint32_t used_too) {
     return best;
 }
 
-/* If this call evaluates the end of a prompt: the length BEFORE_END tokens before it, else 0. Such a call wants LAST or
- * NEXT: drafts want EACH, and a piece within a prompt wants NOTHING. A single token is not a prompt: it was drawn. */
+/* The length of the text BEFORE_END tokens before the end of a prompt, if this call evaluates that end; else 0. Such a
+ * call wants LAST or NEXT: drafts want EACH, and a piece within a prompt wants NOTHING. A single token is not a prompt:
+ * it was drawn. */
 static uint32_t near_end(const cllm_sequence *s) {
     const bool ends = s->span->want == CLLM_WANT_LAST || s->span->want == CLLM_WANT_NEXT;
     const uint32_t end = s->first + (uint32_t)s->span->count;
     return ends && s->span->count > 1 && end > BEFORE_END ? end - BEFORE_END : 0;
 }
 
-/* A pass reads the newest state, in slot `from`. It writes the state after its rows to slot `to`: to the same slot, or,
- * if the old state must stay, to another one.
+/* A pass reads the newest state, in slot `from`. It writes the state after its rows to slot `to`: the same slot, or, if
+ * the old state must stay, a different one.
  *
  * The old state stays if a caller may go back to it: at the beginning of a call of several tokens, near the end of a
- * prompt, and within a long call once in n_batch tokens. It also stays if it is the only one, because a pass that fails
- * leaves nothing useful in `to`.
+ * prompt, and within a long call once every n_batch tokens. It also stays if it is the only one, because a pass that
+ * fails leaves nothing useful in `to`.
  *
- * While tokens come one by one, a state stays only once in FEW tokens, because replaying fewer takes little time. So
+ * While tokens come one by one, a state stays only once every FEW tokens, because replaying fewer takes little time. So
  * the state after the prompt stays for a while: a small model goes back to it after its guesses. The state near the
- * prompt's end (`turn`) never loses its slot to these: the next prompt may leave the text there, because it does not
- * repeat the reasoning. */
+ * prompt's end (`turn`) never loses its slot to these: the next prompt may diverge from the text there, because it does
+ * not repeat the reasoning. */
 void states_plan(cllm_sequence *s, forward_span *span) {
     const bool single = s->span->count == 1;
     const uint32_t from = states_find(s, s->next);

@@ -8,11 +8,11 @@
  * are stored already, stay as they are.
  *
  * The prefix cache has states too, which any sequence can take (prefix_cache.h). A state is copied there at the lengths
- * where another text will probably leave this one:
- *   - a little before the end of a prompt: a template may write the text after it differently once the answer is there
- *   - where this text left an older text
+ * where another text will probably diverge from this one:
+ *   - a little before the end of a prompt: a template may write what follows differently once the answer is there
+ *   - where this text diverged from an older text
  *   - where a sequence ends
- *   - as a guess, while there is room, after 256, 512, 1024 ... tokens: other texts may begin with these instructions
+ *   - as a guess, while there is room, after 256, 512, 1024 ... tokens: other texts may begin in the same way
  * A pass over a long prompt is cut at such a length, so that the state there can be copied.
  *
  * Before this: sequence.c and eval.c, which call it. After it: the passes over recurrent layers, which read and write

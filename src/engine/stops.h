@@ -1,6 +1,6 @@
 /* Stop strings, found while a text grows. Bytes at its end are held back while they may be the beginning of a stop
- * string. Each string is searched with the automaton of Knuth, Morris and Pratt (1977), so the average time for a byte
- * does not depend on their lengths. Before this: generation.c, which passes each byte that it decodes. */
+ * string. Each string is searched for with the automaton of Knuth, Morris and Pratt (1977), so the average time for a
+ * byte does not depend on their lengths. Before this: generation.c, which passes each byte that it decodes. */
 #ifndef ENGINE_STOPS_H
 #define ENGINE_STOPS_H
 

@@ -1,6 +1,6 @@
 /* The metadata of one GGUF file: pairs of a key and a value. All are read and checked once, and then found by their
  * keys. Keys, numbers and bools are copied; strings and arrays stay in the file. docs/01-gguf.md has the layout. Before
- * it: gguf.c, which has read the header. After it: overrides.c, which replaces values by the caller's. */
+ * it: gguf.c, which has read the header. After it: overrides.c, which replaces values with the caller's. */
 #ifndef GGUF_METADATA_H
 #define GGUF_METADATA_H
 

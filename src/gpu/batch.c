@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-    SPLIT_TOKENS = 4,   /* most tokens of a span that may be split by chunks */
-    MOST_ITEMS = 65535, /* most groups in a dimension of a launch */
+    SPLIT_TOKENS = 4,   /* only spans of at most this many tokens are split into an item for each chunk */
+    MOST_ITEMS = 65535, /* most groups of a launch in y (driver.h) */
     N_LISTS = KV_POOLS + 1,
     ITEM_INTS = sizeof(attention_item) / sizeof(int32_t),
     MERGE_INTS = sizeof(merge_item) / sizeof(int32_t),

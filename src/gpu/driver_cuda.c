@@ -30,7 +30,7 @@ typedef struct launch {
 typedef struct launch_list {
     launch launches[MOST_LAUNCHES];
     size_t n;
-    CUgraphExec graph; /* NULL: it was not submitted twice yet */
+    CUgraphExec graph; /* NULL: it has not been submitted twice yet, or the driver cannot make a graph */
 } launch_list;
 
 struct gpu_device {
@@ -114,8 +114,8 @@ static bool is_same(const launch_list *a, const launch_list *b) {
     return a->n == b->n && memcmp(a->launches, b->launches, a->n * sizeof(launch)) == 0;
 }
 
-/* Look for the recorded list among the remembered ones. If it is there, that one is returned, and it has a graph from
- * now on. Otherwise the recorded list replaces the one that was not used for the longest time, and is returned. */
+/* Look for the recorded list among the remembered ones. If it is there, the remembered one is returned, with a graph if
+ * the driver can make one. Otherwise the recorded list replaces the least recently used one, and is returned. */
 static launch_list *remember(gpu_device *device) {
     launch_list **lists = device->lists, *recorded = lists[0];
     size_t i = 1;
@@ -313,8 +313,7 @@ static cllm_status cuda_kernel(gpu_device *device, const char *name, gpu_kernel 
 
 /* ---------------------------------------------------------------------------------------------------- opening */
 
-/* C has no cast from a pointer to an object to one to a function, so the bytes are copied: POSIX says that they are the
- * same. */
+/* C cannot cast an object pointer to a function pointer, so the bytes are copied: POSIX says that they are the same. */
 #define FIND(type, name, symbol, parameters)                     \
     if (!(address = dlsym(library, #symbol))) missing = #symbol; \
     memcpy(&cuda->name, &address, sizeof address);

@@ -51,7 +51,7 @@ static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     if (!library)
         return DEVICE_ERROR("no OpenCL: install an OpenCL driver, such as ocl-icd-libopencl1 with "
                             "pocl-opencl-icd or your GPU's");
-        /* C has no cast from a pointer to an object to one to a function, so the bytes are copied, as POSIX allows */
+        /* C cannot cast an object pointer to a function pointer, so the bytes are copied, as POSIX allows */
 #define CL_FIND(result, name, parameters)                             \
     if (!(symbol = dlsym(library, "cl" #name))) missing = "cl" #name; \
     memcpy(&cl->name, &symbol, sizeof symbol);

@@ -1,5 +1,5 @@
 /* Implements forward_gpu.h. The order of this file: finding a device, how much memory is needed, weights on the device,
- * launches, the way through the layers, the output, and pages. */
+ * launches, running the layers, the output, and pages. */
 #include "gpu/forward_gpu.h"
 
 #include "base/checked.h"
@@ -24,7 +24,7 @@ enum {
     LONGEST_ROW = 1 << 26,                          /* elements; a row's bytes must be an int in the kernels */
     MOST_KV_HEADS = INT32_MAX / (CHUNK * MAX_HEAD), /* a page's elements must be an int, too */
     MOST_SHARING = 128, /* query heads for one key/value head; the items of the largest batch must fit into 16 bits */
-    WAIT_FROM = 32, /* from this many rows on, the host waits after each layer, for true progress and to be stoppable */
+    WAIT_FROM = 32, /* from this many rows on, the host waits after each layer: progress is exact, and work can stop */
 };
 
 /* ------------------------------------------------------------------------------------------ finding a device */

@@ -9,7 +9,7 @@
 
 enum {
     CHUNK = 256,    /* attention computes a result for this many positions, then joins the results, as on the CPU */
-    QUERIES = 8,    /* most queries for which a group reads a chunk once */
+    QUERIES = 8,    /* most queries that share one read of a chunk */
     MAX_HEAD = 256, /* most elements of a key or a value */
     TEAM_ROWS = 2,  /* rows of a matrix that a team takes in products of few tokens; an even number */
     TILE_ROWS = 128,
@@ -85,7 +85,7 @@ typedef struct rope_args {
     int n_pairs;   /* pairs of elements of a head that are rotated */
     int halves;    /* 1: a pair is elements j and j + n_pairs; 0: 2j and 2j + 1 */
     int positions; /* where the tokens' positions are */
-    int pages;     /* where the pages are that their keys and values go to */
+    int pages;     /* where the pages for their keys and values are */
     int stride;    /* of qkv */
     float scale;   /* queries are multiplied by scale * (1 + temperature * log(floor(position / length) + 1)) */
     float temperature;

@@ -920,7 +920,7 @@ static cllm_status read_values(const cllm_gguf *gguf, model_config *config, cllm
 
 /* Which layers rotate and which are mixtures. */
 static void finish_layers(const cllm_gguf *gguf, model_config *config) {
-    const float twentieth = 1.6448535f; /* of a normal distribution is above mean + this * deviation */
+    const float twentieth = 1.6448535f; /* a twentieth of a normal distribution is above mean + this * deviation */
     const model_traits *traits = config->traits;
     for (uint32_t i = 0; i < config->n_layers; i++) {
         layer_config *l = &config->layers[i];

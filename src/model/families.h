@@ -355,7 +355,7 @@ typedef struct model_traits {
     bool bidirectional;             /* an encoder: tokens see later tokens too, and there is no cache */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
     bool query_gate;                /* attn_q gives for each head a query, then a gate of attention's result */
-    bool gate_per_head;             /* attn_gate gives one gate a head, else one an element */
+    bool gate_per_head;             /* attn_gate gives one gate per head, else one per element */
     bool value_scale_key;           /* a key may scale attention's result */
     float attention_scale;          /* scores are multiplied by it; 0: 1 / sqrt(elements of a query) */
     uint32_t layers_scaled_by_embd; /* a model of this many layers has 1 / sqrt(n_embd / n_heads) instead */
@@ -413,7 +413,7 @@ typedef struct model_traits {
     bool expert_keys;               /* keys for gating, weights, groups, dense layers and shared experts are read */
     expert_gating gating;           /* default of the key; 0: GATING_SOFTMAX */
     bool router_reads_layer;        /* the router reads the layer's input, without a norm */
-    bool expert_weights_normalised; /* weights of the chosen experts have the sum 1 */
+    bool expert_weights_normalised; /* weights of the chosen experts add up to 1 */
     bool expert_weights_on_input;   /* the input of an expert is multiplied by its weight, not the output */
     uint32_t n_shared_experts;      /* default of the key */
     bool shared_mean;               /* the result is the mean of shared and chosen experts, not the sum */
@@ -427,7 +427,7 @@ typedef struct model_traits {
     bool logit_scale_divides;  /* logits are divided by the scale of the file, not multiplied */
     float logit_softcap;       /* default of the key; 0: none */
 
-    /* Several vectors a token (AltUp), and a low rank beside attention (LAuReL). */
+    /* Several vectors per token (AltUp), and a low rank beside attention (LAuReL). */
     uint32_t n_streams;   /* default of the key; 0: x alone */
     uint32_t laurel_rank; /* with streams */
 

@@ -3,8 +3,8 @@
  *
  * A page holds the keys and values of KV_CHUNK positions in all layers. Layers that see the whole context, and all
  * layers of encoders, are in the first pool, at the page's own number. Other windowed layers are in a second pool,
- * usually a smaller one. There the page has another number. It gives that back when no window sees its positions any
- * more, unless the prefix cache keeps it.
+ * usually a smaller one. There the page has a different number. It gives that number back when no window sees its
+ * positions any more, unless the prefix cache keeps it.
  *
  * A sequence has a table of the pages of its positions. Pages may be shared: each counts the tables that hold it. A
  * page that several hold, or that cached pages follow, is replaced by a copy before it is written. A page that the
@@ -48,7 +48,7 @@ typedef struct kv_page {
     uint32_t n_windows;   /* tables whose windows see it */
     uint32_t n_followers; /* cached pages that come after it */
     uint32_t windowed;    /* its number in KV_WINDOWED, or KV_NONE */
-    bool cached;          /* it stays after no table holds it, until it is evicted */
+    bool cached;          /* it stays when no table holds it any more, until it is evicted */
 } kv_page;
 
 typedef struct kv_pages {
@@ -99,7 +99,7 @@ cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm
 uint32_t kv_table_last(const kv_table *table, uint32_t length);
 
 /* How many free pages kv_table_grow will take, after n_leaving of the tables that hold kv_table_last have replaced it
- * by a copy. */
+ * with a copy. */
 uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end,
                         uint32_t n_leaving);
 

@@ -25,7 +25,7 @@ static chunk_bytes bytes_of_chunk(cllm_kv_type type, uint32_t key_length, uint32
 
 static uint64_t sum_of(chunk_bytes b) { return b.keys + b.values + b.key_scales + b.value_scales; }
 
-/* Set a layer's place, which begins at *end in a page of its pool (at 0 for an encoder's layers); *end moves behind it.
+/* Set a layer's place, which begins at *end in a page of its pool (at 0 for an encoder's layers); *end moves past it.
  * false: overflow. */
 static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *end, kv_place *out) {
     const bool keeps = layer_attends(layer);

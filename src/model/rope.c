@@ -5,7 +5,7 @@
 #include <math.h>
 
 /* YaRN (Peng et al. 2023): pairs that turn more than beta_fast times over the original context keep their frequency.
- * Pairs that turn less than beta_slow times are slowed down as by linear scaling. In between, both frequencies are
+ * Pairs that turn less than beta_slow times are slowed down as with linear scaling. In between, both frequencies are
  * mixed. */
 
 /* The (fractional) index of the pair, of n rotated elements, that turns `rotations` times over the original context. */

@@ -310,7 +310,7 @@ linear *layer_linear(layer_weights *w, layer_tensor tensor) {
     return field->w.data ? field : NULL;
 }
 
-/* Tensors that have another name in files whose recurrent layers are of these kinds. */
+/* Tensors that have a different name in files whose recurrent layers are of these kinds. */
 static const struct {
     layer_tensor tensor;
     uint32_t kinds;

@@ -68,7 +68,7 @@ typedef struct layer_weights {
     norm_weights attn_output_norm;
     norm_weights post_attention_norm;
     norm_weights ffn_norm;
-    linear ffn_gate, ffn_up, ffn_down; /* ffn_up also if the file has gate and up in one tensor */
+    linear ffn_gate, ffn_up, ffn_down; /* if the file has the first two in one tensor, they are parts of it */
     linear ffn_gate_inp;               /* the router */
     /* if experts are beside a dense network: norms of the router's input, after the dense network, before and after the
      * experts */

@@ -43,7 +43,7 @@ void automaton_destroy(automaton *a);
 void automaton_hold(automaton *a, held_state *held); /* held begins at the start of the grammar */
 void automaton_release(automaton *a, held_state *held);
 
-/* The state after a byte. It is DEAD_STATE also if memory runs out, or if there are too many places or states; then
+/* The state after a byte. It is also DEAD_STATE if memory runs out, or if there are too many places or states; then
  * automaton_error returns the error. */
 uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
 

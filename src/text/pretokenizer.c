@@ -63,7 +63,7 @@ static bool skip_prefix(const scanner *s, const split_rule *r, bool with_prefix,
     return is_in(c, &r->prefix);
 }
 
-/* Read up to `most` (0: any number of) characters of a set, and move *at behind them. Returns their number. */
+/* Read up to `most` (0: any number of) characters of a set, and move *at past them. Returns their number. */
 static size_t read_run(const scanner *s, const char_set *set, size_t most, size_t *at) {
     size_t count = 0;
     for (character c; (most == 0 || count < most) && is_in(c = char_at(s, *at), set); count++) *at += c.length;

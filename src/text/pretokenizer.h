@@ -78,7 +78,7 @@ const pretokenizer *pretokenizer_find(const char *name, size_t length);
 /* True if vocabularies with this name were made from texts in NFC, so that a text must be put into NFC first. */
 bool pretokenizer_wants_nfc(const char *name, size_t length);
 
-/* Pass each word of the text, in order, to `on_word`. If that returns another status than CLLM_OK, stop and return it.
+/* Pass each word of the text, in order, to `on_word`. If that returns a status other than CLLM_OK, stop and return it.
  * Each byte that is not valid UTF-8 counts as U+FFFD. Takes O(length) time. */
 typedef cllm_status (*pretokenizer_on_word)(void *user, const char *word, size_t length);
 cllm_status pretokenizer_split(const pretokenizer *p, const char *text, size_t length, pretokenizer_on_word on_word,

@@ -304,8 +304,8 @@ const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer) {
                                   : "";
 }
 
-/* If the model wants it, encoding puts a space in front of a text, also of the text after a special token. Decoding
- * leaves that space out. */
+/* If the model wants it, encoding puts a space in front of a text, and in front of the text after each special token.
+ * Decoding leaves these spaces out. */
 cllm_string cllm_tokenizer_decode(const cllm_tokenizer *tokenizer, int32_t previous, int32_t id) {
     if (!in_vocabulary(tokenizer, id)) return (cllm_string){"", 0};
     const vocabulary_token *token = &tokenizer->tokens[id];

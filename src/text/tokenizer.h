@@ -119,7 +119,7 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
 cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* The id under `key`, or -1. Errors: FORMAT (it is no integer, or outside the vocabulary). */
+/* The id under `key`, or -1. Errors: FORMAT (it is not an integer, or outside the vocabulary). */
 cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, int32_t *id,
                           cllm_error *err);
 
@@ -133,8 +133,8 @@ static inline bool token_is_special(token_type type) {
 
 /* Translate the spelling of ordinary text into bytes: for SentencePiece a space for each U+2581, for byte-level BPE a
  * byte for each letter, for RWKV a byte for each escape such as \n or \xff. `to` has room for `length` bytes. Returns
- * false if the spelling has a character that is no such letter, or a wrong escape. Then it is copied unchanged, and no
- * text becomes this token. */
+ * false if the spelling has a character that is not such a letter, or an invalid escape. Then it is copied unchanged,
+ * and no text becomes this token. */
 bool unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to, size_t *written);
 
 /* The three kinds of translation. unescape_spaces returns how many bytes it wrote. */

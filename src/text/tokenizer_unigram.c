@@ -25,7 +25,7 @@ cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *e
         gguf_get_bool(gguf, "tokenizer.ggml.remove_extra_whitespaces", GGUF_OPTIONAL, &t->merges_spaces, err);
     if (status == CLLM_OK) status = charsmap_load(gguf, &t->charsmap, err);
     if (status == CLLM_OK) status = sort_texts(t, err);
-    /* if spaces are merged, each word has one space before it, also the first word */
+    /* if spaces are merged, each word has one space before it, even the first word */
     t->add_space_prefix = t->add_space_prefix || t->merges_spaces;
     float least = FLT_MAX;
     for (uint32_t id = 0; id < t->n_vocab; id++)
@@ -107,7 +107,7 @@ typedef struct lattice {
     double score; /* of all stretches before: one sum for the whole text, because rounding depends on the start */
 } lattice;
 
-/* Note the way to begin + length by this token, if it is the best one so far. */
+/* Record the path that reaches begin + length with this token, if it is the best one so far. */
 static void consider(lattice *l, uint32_t begin, uint32_t length, int32_t id, float score) {
     best_path *there = &l->best[begin + length];
     const double sum = l->best[begin].score + (double)score;

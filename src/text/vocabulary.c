@@ -175,7 +175,7 @@ static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cl
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_space_prefix", GGUF_OPTIONAL, &t->add_space_prefix, err);
     if (t->pre || t->cuts_lines || t->kind == KIND_RWKV) t->add_space_prefix = false;
-    /* Gemma 4 needs BOS, although files say otherwise. The other name with whole_line_ends is treated alike. */
+    /* Gemma 4 needs BOS, although files say otherwise. The other model with whole_line_ends is treated the same way. */
     t->add_bos = (t->add_bos || t->whole_line_ends) && t->bos >= 0;
     t->add_eos = t->add_eos && t->eos >= 0;
     return status;
@@ -207,7 +207,7 @@ static cllm_status load_word_rules(cllm_tokenizer *t, const cllm_gguf *gguf, cll
     return status;
 }
 
-/* The byte that <0xZZ> names, or -1 for another spelling. */
+/* The byte that <0xZZ> names, or -1 for any other spelling. */
 static int byte_of_spelling(cllm_string s) {
     static const char digits[] = "0123456789ABCDEF";
     if (s.length != 6 || memcmp(s.data, "<0x", 3) != 0 || s.data[5] != '>') return -1;
@@ -322,9 +322,9 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
     if (status == CLLM_OK) status = load_texts(t, err);
     if (status == CLLM_OK) status = index_texts(t, err);
     if (status == CLLM_OK) status = collect_specials(t, gguf, err);
+    if (status == CLLM_OK && !may_be_unknown(t)) t->unknown = -1;
     /* Some byte-level vocabularies lack tokens for bytes that UTF-8 never uses. They get the token of U+FFFD
      * instead. */
-    if (status == CLLM_OK && !may_be_unknown(t)) t->unknown = -1;
     if (status == CLLM_OK && t->pre && t->unknown < 0) t->unknown = vocabulary_find(t, "\xEF\xBF\xBD", 3);
     return status;
 }
