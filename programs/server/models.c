@@ -302,8 +302,8 @@ static void unload_under_lock(served_model *m) {
 
 static bool is_changing(const served_model *m) { return m->state == MODEL_LOADING || m->state == MODEL_UNLOADING; }
 
-/* Make room for a model by unloading the one that has been unused the longest. Stops if another request begins to load the
- * model. The caller holds the lock, which is released while this waits. false: all models stay in use for
+/* Make room for a model by unloading the one that has been unused the longest. Stops if another request begins to load
+ * the model. The caller holds the lock, which is released while this waits. false: all models stay in use for
  * ROOM_SECONDS. */
 static bool make_room(const served_model *wanted) {
     struct timespec end;
