@@ -9,9 +9,11 @@
 #include "cpu/kernels.h"
 
 enum {
-    FLOAT_STRIP = 2 * FLOAT_ROWS, /* rows that are multiplied by the same tokens while both are in the L1 cache, .. */
-    FLOAT_DEPTH = 512,            /* .. for this many columns at a time */
-    FLOAT_BATCH = 48,             /* tokens whose sums are kept between two such blocks of columns */
+    FLOAT_STRIP = 8 * FLOAT_ROWS,       /* rows that are multiplied by some tokens before the next tokens come, .. */
+    FLOAT_SHORT_STRIP = 2 * FLOAT_ROWS, /* .. or fewer, if there are fewer tokens than FLOAT_MANY */
+    FLOAT_MANY = 96,
+    FLOAT_DEPTH = 512,                /* columns of them at a time, so that the caches hold them */
+    FLOAT_BATCH = 48,                 /* tokens whose sums are kept between two such blocks of columns */
     FLOAT_COPIED = 2 * FLOAT_COLUMNS, /* for this many tokens and more, a strip is copied before it is multiplied */
 };
 
@@ -143,6 +145,7 @@ typedef struct float_strip {
     const uint8_t *rows;
     size_t row_bytes;    /* from row to row */
     uint32_t n_rows;     /* at most FLOAT_STRIP */
+    size_t n_batch;      /* tokens that it is multiplied by */
     const uint8_t *next; /* if this is a copy: the strip after it in the file; else NULL */
     size_t next_row_bytes;
 } float_strip;
@@ -151,11 +154,13 @@ typedef struct float_strip {
 static size_t copied_columns(size_t n_columns) { return (n_columns + LANES - 1) / LANES * LANES; }
 
 /* The strip from row `first` on of those before `end`. */
-static float_strip strip_in_file(const matrix *w, uint32_t first, uint32_t end) {
+static float_strip strip_in_file(const matrix *w, uint32_t first, uint32_t end, size_t n_batch) {
+    const uint32_t most = n_batch < FLOAT_MANY ? FLOAT_SHORT_STRIP : FLOAT_STRIP;
     return (float_strip){.type = &float_types[w->type],
                          .rows = (const uint8_t *)w->data + first * w->row_bytes,
                          .row_bytes = w->row_bytes,
-                         .n_rows = end - first < FLOAT_STRIP ? end - first : FLOAT_STRIP};
+                         .n_rows = end - first < most ? end - first : most,
+                         .n_batch = n_batch};
 }
 
 /* copy: [FLOAT_STRIP][copied_columns] */
@@ -165,44 +170,51 @@ static float_strip copy_strip(const float_strip *strip, size_t n_columns, float 
                          .rows = (const uint8_t *)copy,
                          .row_bytes = copied_columns(n_columns) * sizeof *copy,
                          .n_rows = strip->n_rows,
-                         .next = strip->rows + FLOAT_STRIP * strip->row_bytes,
+                         .n_batch = strip->n_batch,
+                         .next = strip->rows + strip->n_rows * strip->row_bytes,
                          .next_row_bytes = strip->row_bytes};
 }
 
 /* Prefetch the next strip in parts, so that it is in the L2 cache when it is copied: the part for tokens first ..
- * first + n - 1 of n_batch. */
-static void prefetch_next(const float_strip *strip, size_t first, size_t n, size_t n_batch) {
-    const size_t begin = strip->next_row_bytes * first / n_batch, end = strip->next_row_bytes * (first + n) / n_batch;
+ * first + n - 1. */
+static void prefetch_next(const float_strip *strip, size_t first, size_t n) {
+    const size_t row_bytes = strip->next_row_bytes;
+    const size_t begin = row_bytes * first / strip->n_batch, end = row_bytes * (first + n) / strip->n_batch;
     for (uint32_t r = 0; strip->next && r < strip->n_rows; r++)
-        for (size_t at = begin; at < end; at += CACHE_LINE)
-            __builtin_prefetch(strip->next + r * strip->next_row_bytes + at, 0, 2);
+        for (size_t at = begin; at < end; at += CACHE_LINE) __builtin_prefetch(strip->next + r * row_bytes + at, 0, 2);
 }
 
 /* The sums of n_tokens tokens and n_rows rows become one number each. sums: [n_tokens][FLOAT_ROWS] */
 static void store_results(const floats *sums, size_t n_tokens, uint32_t n_rows, float *out, size_t out_stride) {
     for (size_t t = 0; t < n_tokens; t++, sums += FLOAT_ROWS, out += out_stride) {
         const four_floats four = sums_of_lanes(sums[0], sums[1], sums[2], sums[FLOAT_ROWS - 1]);
-        for (uint32_t r = 0; r < n_rows; r++) out[r] = four[r];
+        if (n_rows == FLOAT_ROWS)
+            memcpy(out, &four, FLOAT_ROWS * sizeof *out); /* in one store */
+        else
+            for (uint32_t r = 0; r < n_rows; r++) out[r] = four[r];
     }
 }
 
-/* Columns column .. column + depth - 1 of a strip times those of n_tokens tokens. Sums of a part of the columns stay in
- * `sums`; once the last column has been added, the results go to `out`. */
+/* Columns column .. column + depth - 1 of a strip times those of tokens first .. end - 1. Sums of a part of the columns
+ * stay in `sums`; once the last column has been added, the results go to `out`. */
 static void multiply_strip(const float_strip *strip, size_t column, size_t depth, const float *x, size_t n_columns,
-                           size_t n_tokens, floats (*sums)[FLOAT_BATCH][FLOAT_ROWS], float *out, size_t out_stride) {
+                           size_t first, size_t end, floats (*sums)[FLOAT_BATCH][FLOAT_ROWS], float *out,
+                           size_t out_stride) {
     const struct float_type *type = strip->type;
-    for (size_t done = 0, n_run; done < n_tokens; done += n_run) {
-        const size_t left = n_tokens - done;
+    for (size_t token = first, n_run; token < end; token += n_run) {
+        const size_t left = end - token;
         n_run = left >= FLOAT_COLUMNS ? FLOAT_COLUMNS : left >= 3 ? 3 : left;
+        if (column == 0) prefetch_next(strip, token, n_run);
         for (uint32_t row = 0; row < strip->n_rows; row += FLOAT_ROWS) {
             const uint32_t n_left = strip->n_rows - row, n = n_left < FLOAT_ROWS ? n_left : FLOAT_ROWS;
             const uint8_t *rows[FLOAT_ROWS]; /* a missing row repeats the last one; its results are dropped */
             for (uint32_t r = 0; r < FLOAT_ROWS; r++)
                 rows[r] = strip->rows + (row + (r < n ? r : n - 1)) * strip->row_bytes + column * type->element_bytes;
-            floats *here = depth == n_columns ? sums[0][0] : sums[row / FLOAT_ROWS][done]; /* [n_run][FLOAT_ROWS] */
-            multiply_stretch(type->kernel, type->element_bytes, rows, x + done * n_columns + column, n_columns, n_run,
+            /* [n_run][FLOAT_ROWS] */
+            floats *here = depth == n_columns ? sums[0][0] : sums[row / FLOAT_ROWS][token - first];
+            multiply_stretch(type->kernel, type->element_bytes, rows, x + token * n_columns + column, n_columns, n_run,
                              depth, column == 0, here);
-            if (column + depth == n_columns) store_results(here, n_run, n, out + done * out_stride + row, out_stride);
+            if (column + depth == n_columns) store_results(here, n_run, n, out + token * out_stride + row, out_stride);
         }
     }
 }
@@ -212,16 +224,15 @@ static void float_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, 
     floats(*sums)[FLOAT_BATCH][FLOAT_ROWS] = scratch; /* [FLOAT_STRIP / FLOAT_ROWS] */
     float *copy = (float *)(void *)(sums + FLOAT_STRIP / FLOAT_ROWS);
     const size_t n_columns = w->n_columns, at_once = n_batch == 1 ? n_columns : FLOAT_DEPTH;
-    for (uint32_t row = first_row; row < end_row; row += FLOAT_STRIP) {
-        float_strip strip = strip_in_file(w, row, end_row);
+    for (uint32_t row = first_row, n_rows; row < end_row; row += n_rows) {
+        float_strip strip = strip_in_file(w, row, end_row, n_batch);
+        n_rows = strip.n_rows;
         if (n_batch >= FLOAT_COPIED) strip = copy_strip(&strip, n_columns, copy);
         for (size_t token = 0; token < n_batch; token += FLOAT_BATCH) {
-            const size_t n_tokens = n_batch - token < FLOAT_BATCH ? n_batch - token : FLOAT_BATCH;
-            prefetch_next(&strip, token, n_tokens, n_batch);
+            const size_t end = n_batch - token < FLOAT_BATCH ? n_batch : token + FLOAT_BATCH;
             for (size_t column = 0; column < n_columns; column += at_once) {
                 const size_t left = n_columns - column, depth = left < at_once ? left : at_once;
-                multiply_strip(&strip, column, depth, x->floats + token * n_columns, n_columns, n_tokens, sums,
-                               out + token * out_stride + row, out_stride);
+                multiply_strip(&strip, column, depth, x->floats, n_columns, token, end, sums, out + row, out_stride);
             }
         }
     }
