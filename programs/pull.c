@@ -288,7 +288,14 @@ int find_models(const command *c, options *o) {
 typedef struct listing {
     json_t *json; /* an array, or NULL: a table */
     size_t count;
+    size_t width; /* of the longest name */
 } listing;
+
+static void measure_name(void *user, const stored_model *model) {
+    listing *l = user;
+    const size_t length = strlen(model->name.text);
+    if (length > l->width) l->width = length;
+}
 
 static void list_model(void *user, const stored_model *model) {
     listing *l = user;
@@ -299,10 +306,11 @@ static void list_model(void *user, const stored_model *model) {
     if (!localtime_r(&pulled, &local) || strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local) == 0) *when = '\0';
     const path_text path = stored_path(model);
     if (!l->json) {
-        if (l->count == 1) printf("%-48s %10s  %-16s  %s\n", "NAME", "SIZE", "PULLED", "COMMIT");
-        print_escaped(stdout, model->name.text, strlen(model->name.text), SIZE_MAX);
-        const int pad = 48 - (int)strlen(model->name.text);
-        printf("%*s %10s  %-16s  ", pad > 0 ? pad : 0, "", format_bytes(stored_bytes(model)).text, when);
+        const size_t length = strlen(model->name.text);
+        if (l->count == 1) printf("%-*s %10s  %-16s  %s\n", (int)l->width, "NAME", "SIZE", "PULLED", "COMMIT");
+        print_escaped(stdout, model->name.text, length, SIZE_MAX);
+        const size_t pad = length < l->width ? l->width - length : 0; /* a longer name may be new */
+        printf("%*s %10s  %-16s  ", (int)pad, "", format_bytes(stored_bytes(model)).text, when);
         print_escaped(stdout, model->commit, strlen(model->commit), 12);
         puts(model->foreign ? "  in Hugging Face's cache" : "");
         return;
@@ -327,8 +335,9 @@ static void note_unfinished(void *user, const char *path, uint64_t size) {
 
 int list_models(const options *o) {
     if (o->n_arguments > 0) return usage_error("list: unexpected argument '%s'", o->arguments[0]);
-    listing l = {o->json ? json_array() : NULL, 0};
+    listing l = {.json = o->json ? json_array() : NULL};
     if (!store_exists() && errno != ENOENT) return fail("%s: %s", store_folder().text, strerror(errno));
+    store_each(measure_name, &l);
     store_each(list_model, &l);
     if (!o->json && l.count == 0) note(o, "no models are pulled; 'mini-cllm pull OWNER/NAME' fetches one");
     if (!o->json) store_each_file(note_unfinished, (void *)o);

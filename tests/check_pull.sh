@@ -292,6 +292,8 @@ HF_HUB_OFFLINE=1 run hf:test/cached:Q4_K_M -n 8 -t 0 -p One -q
 check "a model in Hugging Face's cache is used there" eval 'exits 0 && silent && cmp -s "$out" "$temporary/expected"'
 run list
 check 'list' eval 'exits 0 && silent && grep -q "^test/plain:Q4_K_M .* MiB " "$out" && grep -q "^test/cached:Q4_K_M .*Hugging Face" "$out"'
+check 'and its columns stand below their heads' \
+    awk 'NR == 1 { at = index($0, "PULLED") } substr($0, at, 2) !~ /^(PU|20)$/ { exit 1 }' "$out"
 run list --json
 check 'list --json' eval 'python3 -c "
 import json, sys

@@ -110,7 +110,8 @@ done <<'END'
 2|--n-tokens: '-01' is not|m.gguf -n -01
 2|--n-tokens: '-1' is not|bench m.gguf -n -1
 2|--seed: '-2' is not|m.gguf -s -2
-2|--ctx: '0' is not|m.gguf -c 0
+2|--ctx: '-1' is not a whole number from 0 to 2147483647|m.gguf -c -1
+2|--ctx: '0' is not|eval m.gguf -c 0
 2|--temperature: 'x' is not|m.gguf --temp x
 2|unknown option '--temper'; --temperature must be written out|m.gguf --temper 1
 2|unknown option '--n-pred=1'; --n-predict must be written out|m.gguf --n-pred=1
@@ -169,7 +170,7 @@ done <<'END'
 2|unknown option '--keepalive': a model stays in memory while the command runs|chat m.gguf --keepalive 5m
 2|--threads: '0' is not a whole number from 1 to 1024|m.gguf --threads 0
 2|--threads: '1025' is not|m.gguf --threads 1025
-2|--ctx: '0' is not|m.gguf --ctx 0
+2|--ctx: '2147483648' is not|m.gguf --ctx 2147483648
 2|--batch: '0' is not|m.gguf --batch 0
 2|--kv-type: 'q8' is not one of: f16|m.gguf --kv-type q8
 2|--cpu-isa: 'mmx' is not one of: scalar|m.gguf --cpu-isa mmx

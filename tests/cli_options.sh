@@ -50,6 +50,7 @@ neighbours() {
     alike '-m, -c, -s, --temp, --n-predict, -ngl and -b' -m "$any" -q -p 'One day,' --temp 0.7 -s 5 --n-predict 9 -c 100 -ngl 0 -b 3
     alike 'their long names, and values attached' --model="$any" -q -p 'One day,' --temp=0.7 -s5 --n-predict=9 --ctx-size=100 \
         --n-gpu-layers=0 --batch-size=3
+    alike '-c 0, the context of the model' "$any" -q -p 'One day,' --temp 0.7 -s 5 -n 9 -c 0
     alike 'the prompt is the argument after the model' "$any" 'One day,' -q --temp 0.7 -s 5 -n 9
     alike 'also after options' "$any" -q --temp 0.7 'One day,' -s 5 -n 9
     alike 'and after --' -q --temp 0.7 -s 5 -n 9 -- "$any" 'One day,'
