@@ -9,7 +9,7 @@ Measure how fast mini-cllm generates on the CPU and on a GPU, after a run of one
 
 Environment: BIN (build/mini-cllm), N_TOKENS (64), TEMPERATURE (0.0), TOP_P (0.9), TOP_K (40), SEED (42), GPU_LAYERS (9999);
 ENFORCE_MIN_SPEEDUP=1 fails where the GPU is not MIN_SPEEDUP (2.0) times as fast;
-SKIP_PREFLIGHT=1, or for Metal SKIP_METAL_PREFLIGHT=1, leaves out the run of one token.
+SKIP_PREFLIGHT=1 leaves out the run of one token.
 Exit status: 0 done, 1 failed or wrong usage, 2 not as fast as MIN_SPEEDUP asks, 130 stopped by Ctrl-C.'
 # shellcheck source=bench/measure.sh
 . "$(dirname "${BASH_SOURCE[0]}")/measure.sh"

@@ -199,7 +199,7 @@ static const option_row rows[] = {
      .upper = INFINITY, .initial = "0", .help = "subtract F from a token's logit once if it occurred recently"},
     {IN_SAMPLING, SAMPLES, 0, "repeat-last-n", WHOLE32, FIELD(sampling.penalty_last_n), "N", 0, INT32_MAX,
      .or_minus_one = true, .initial = "64",
-     .help = "how many last tokens count as recent for these penalties; -1: all of prompt and text"},
+     .help = "how many of the last tokens count as recent for these penalties; -1: all of prompt and text"},
     {IN_SAMPLING, SAMPLES, 0, "dry-multiplier", NUMBER, FIELD(sampling.dry_multiplier), "F", .lower = 0,
      .upper = INFINITY, .initial = "0",
      .help = "DRY: subtract F * base^(n - allowed length) from the logit of a token that would extend a repeated "

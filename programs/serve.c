@@ -41,6 +41,10 @@ static void announce(const options *o) {
     const bool is_v6 = strchr(host, ':');
     note(o, "listening on http://%s%s%s:%u%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", http_port(),
          o->api_prefix ? o->api_prefix : "");
+    const size_t n_models = models_count(), n_later = n_models - (o->model != NULL);
+    if (n_models == 0) note(o, "no model is pulled yet; fetch one with 'mini-cllm pull OWNER/NAME'");
+    if (n_later == 1) note(o, "1 model is loaded when a request names it; GET /v1/models lists all");
+    if (n_later > 1) note(o, "%zu models are loaded when a request names them; GET /v1/models lists all", n_later);
 }
 
 enum { FLUSH_SECONDS = 5 }; /* for the last messages to clients */
@@ -91,7 +95,6 @@ int serve(const options *o) {
     if (listens) status = models_load_first();
     if (status == EXIT_SUCCESS) {
         announce(o);
-        if (models_count() == 0) note(o, "no model is pulled yet; fetch one with 'mini-cllm pull OWNER/NAME'");
         notify_system("READY=1");
         while (!interrupted()) nap();
         notify_system("STOPPING=1");

@@ -6,6 +6,9 @@
 #
 # If the router of a mixture of experts is so near a tie that rounding changes its choice, the logits differ by 1e-3,
 # and both may be right. Such a model is drawn again, a few times; if it never agrees, it fails.
+#
+# On a CPU with AMX, llama.cpp (of November 2026) ends at an assertion for models with latent attention and gives NaN for
+# gemma3n. There, let $PEER load another of its CPU libraries: a folder without libggml-cpu-sapphirerapids.so.
 set -u
 build=${1:?usage: tests/check_alt_families.sh BUILD}
 . tests/support/checks.sh
@@ -43,8 +46,11 @@ compute() { # FAMILY
 draw() {
     set -- "$1" "$2" "$3" ""
     [ "$1" != minicpm ] || set -- "$1" "$2" "$3" "--set=logit_scale=0.5" # without it llama.cpp and the authors differ
-    "$python" "$folder/tools/$maker.py" "$1" "$folder/$1.gguf" --alt --seed "$2" --draw "$3" ${4:+"$4"} &&
-        compute "$1" >/dev/null 2>"$folder/peer" || return 1
+    "$python" "$folder/tools/$maker.py" "$1" "$folder/$1.gguf" --alt --seed "$2" --draw "$3" ${4:+"$4"} || return 1
+    compute "$1" >/dev/null 2>"$folder/peer" || {
+        echo "llama.cpp did not compute it:" && head -n 2 "$folder/peer"
+        return 1
+    }
     cat "$tools"/../families*/llama.cpp-nmse.tsv | awk -v name="$1" '$1 == name' >"$folder/llama.cpp-nmse.tsv"
     MINICLLM_FAMILIES=$folder CMOCKA_MESSAGE_OUTPUT=TAP "$build/tests/test_families"
 }

@@ -76,7 +76,8 @@ def wrong_plan(build, chapter):
             ("scratch", rows["scratch"][1], sum(n for name, (_, n, _) in rows.items() if name.startswith("scratch: "))),
             ("together", rows["together"][1], sum(rows[name][1] for name in ("weights", "KV cache", "scratch")))):
         if said != true: wrong.append(f"{what}: {said}, not {true}")
-    if has_avx512() and (rows["scratch"][1] - plan["scratch"]) % each != 0:
+    n_threads, rest = divmod(plan["scratch"] - rows["scratch"][1] + 4 * each, each)
+    if has_avx512() and (rest != 0 or not 1 <= n_threads <= os.cpu_count()):
         wrong.append(f"scratch: {rows['scratch'][1]}, and the plan has {plan['scratch']}: they do not differ by whole threads of {each}")
     for name, (_, n, mib) in rows.items():
         if mib and f"{n / 2**20:.1f}" != mib: wrong.append(f"{name}: {n} bytes are not {mib} MiB")
