@@ -406,7 +406,6 @@ static const struct {
     {'c', "ctx-size", "ctx"},
     {'b', "batch-size", "batch"},
     {0, "n-gpu-layers", "gpu-layers"},
-    {0, "np", "parallel"},
     {0, "grammar-file", "grammar"},
     {'j', "json-schema-file", "json-schema"},
 };

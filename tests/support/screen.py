@@ -20,7 +20,7 @@ while True:
     seen += more
 if "DUMB" in os.environ:
     seen = seen.replace(b"\x1b", b"an escape")
-status = os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 for line in re.sub(r"\x1b\[[0-9;]*m", "", seen.decode()).split("\n"):
     shown, column = "", 0
     for part in re.split(r"(\r|\x1b\[K)", line):
@@ -34,4 +34,4 @@ for line in re.sub(r"\x1b\[[0-9;]*m", "", seen.decode()).split("\n"):
     print(shown)
 if b"thinking..." in seen:
     print("it showed that it thinks")
-sys.exit(status)
+sys.exit(status if status >= 0 else 128 - status)  # a signal: as a shell says it
