@@ -372,16 +372,18 @@ static int do_save(talk *t, char *text) {
     return status;
 }
 
-static int do_load(talk *t, char *text) {
-    const int status = conversation_load(&t->c, text);
-    const size_t n = conversation_n_questions(&t->c);
-    if (status != EXIT_SUCCESS) return status;
-    const size_t n_tokens = conversation_count_tokens(&t->c);
+static void note_loaded(talk *t, const char *path) {
+    const size_t n = conversation_n_questions(&t->c), n_tokens = conversation_count_tokens(&t->c);
     const uint32_t n_ctx = cllm_engine_plan(t->c.run->engine)->n_ctx;
-    note(&t->o, "%s has %zu question%s", text, n, n == 1 ? "" : "s");
+    note(&t->o, "%s has %zu question%s", path, n, n == 1 ? "" : "s");
     if (n_tokens >= n_ctx)
         note(&t->o, "it has %zu tokens, and the context holds %" PRIu32 "; %s", n_tokens, n_ctx,
              conversation_room_advice(&t->c));
+}
+
+static int do_load(talk *t, char *text) {
+    const int status = conversation_load(&t->c, text);
+    if (status == EXIT_SUCCESS) note_loaded(t, text);
     return status;
 }
 
@@ -536,6 +538,7 @@ static int talk_with(talk *t) {
     t->input = line_input_create(names);
     if (!t->input) return fail("the terminal cannot be used for line editing");
     note(&t->o, "%s; /help lists the commands", cllm_model_get_info(t->c.run->model)->name);
+    if (t->o.load) note_loaded(t, t->o.load);
     for (bool warned = false;;) {
         const char *line;
         size_t length;
@@ -545,7 +548,7 @@ static int talk_with(talk *t) {
             if (isatty(STDIN_FILENO)) fputc('\n', stderr); /* Ctrl-D leaves the line as it is */
             break;
         }
-        if (result == LINE_INTERRUPTED && warned) return EXIT_INTERRUPTED;
+        if (result == LINE_INTERRUPTED && warned && length == 0) return EXIT_INTERRUPTED;
         if (result == LINE_INTERRUPTED) note(&t->o, "press Ctrl-C again to end, or type /exit");
         warned = result == LINE_INTERRUPTED;
         if (warned) continue;

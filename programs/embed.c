@@ -98,6 +98,7 @@ static int read_texts(const run *r, token_texts *texts) {
         status = token_texts_add(texts, tokens, kept);
         cllm_free(tokens);
     }
+    if (status == EXIT_SUCCESS && texts->count == 0) note(o, "there is no text, so there is no vector");
     free(in.data);
     return status;
 }

@@ -197,6 +197,7 @@ int check_grammar(const options *o) {
     mask_times times = {0};
     if (!o->grammar && !o->regex && !o->json_schema && !o->choice)
         return usage_error("grammar: give --grammar FILE, --json-schema FILE, --regex REGEX or --choice FILE");
+    if (o->check && o->n_arguments == 0) return usage_error("--check: give the FILEs to check; - is standard input");
     int status = open_gguf(o, o->model, &gguf);
     if (status == EXIT_SUCCESS && cllm_tokenizer_create(gguf, &tokenizer, &err) != CLLM_OK) status = fail_with(&err);
     if (status == EXIT_SUCCESS) status = make_grammar(o, tokenizer, &g);

@@ -34,6 +34,7 @@ struct line_input {
     const char *to_type; /* the rest of `begun` */
     History *history;
     bool interrupted;
+    size_t n_dropped; /* bytes of the line that Ctrl-C took away */
 #endif
 };
 
@@ -47,6 +48,7 @@ static line_result read_plain(line_input *in, const char *prompt, const char **l
     const ssize_t n = getline(&in->plain, &in->capacity, stdin);
     if (n < 0) {
         const bool stopped = errno == EINTR && interrupted();
+        *length = 0;
         clearerr(stdin);
         if (stopped && isatty(STDOUT_FILENO)) putchar('\n'); /* after the ^C that the terminal printed */
         return stopped && interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED;
@@ -134,7 +136,10 @@ static int read_character(EditLine *edit, wchar_t *character) {
 
 static unsigned char on_interrupt(EditLine *edit, int key) {
     (void)key;
-    input_of(edit)->interrupted = true;
+    line_input *in = input_of(edit);
+    const LineInfo *line = el_line(edit);
+    in->interrupted = true;
+    in->n_dropped = (size_t)(line->lastchar - line->buffer);
     return CC_EOF;
 }
 
@@ -241,6 +246,7 @@ static bool start_edit(line_input *in) {
 static line_result read_edited(line_input *in, const char *begun, const char **line, size_t *length) {
     int count = 0;
     in->interrupted = false;
+    in->n_dropped = 0;
     el_set(in->edit, EL_PREP_TERM, 1);
     fputs(PASTE_ON, stdout);
     fflush(stdout);
@@ -257,6 +263,7 @@ static line_result read_edited(line_input *in, const char *begun, const char **l
     fputs(PASTE_OFF, stdout);
     if (in->interrupted) fputs("^C\n", stdout);
     fflush(stdout);
+    *length = in->n_dropped;
     if (in->interrupted) return LINE_INTERRUPTED;
     if (interrupted())
         return interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED; /* Ctrl-C as a signal, not yet as a key */

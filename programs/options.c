@@ -373,7 +373,8 @@ static const option_row rows[] = {
      .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
     {IN_OUTPUT, INSPECT | TOKENIZE | BENCH | LIST | EMBEDS, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
-    {IN_TEXT, GRAMMAR, 0, "check", FLAG, FIELD(check), .help = "the arguments after --check are the FILEs to check"},
+    {IN_TEXT, GRAMMAR, 0, "check", FLAG, FIELD(check),
+     .help = "the arguments after --check are the FILEs to check; each byte counts, also a newline at the end"},
     {IN_OUTPUT, GRAMMAR, 0, "timings", FLAG, FIELD(timings),
      .help = "print the times as JSON instead, in microseconds: to compile the grammar, and to make a mask"},
     {IN_OUTPUT, BENCH, 0, "csv", FLAG, FIELD(csv),
@@ -396,18 +397,12 @@ static const struct {
     const char *name; /* or NULL */
     const char *meant;
 } aliases[] = {
-    {0, "temp", "temperature"},
-    {0, "n-predict", "n-tokens"},
-    {0, "predict", "n-tokens"},
-    {'s', NULL, "seed"},
-    {0, "typical", "typical-p"},
-    {0, "top-nsigma", "top-n-sigma"},
-    {'l', NULL, "logit-bias"},
-    {'c', "ctx-size", "ctx"},
-    {'b', "batch-size", "batch"},
-    {0, "n-gpu-layers", "gpu-layers"},
-    {0, "grammar-file", "grammar"},
-    {'j', "json-schema-file", "json-schema"},
+    {0, "temp", "temperature"},     {0, "n-predict", "n-tokens"},
+    {0, "predict", "n-tokens"},     {'s', NULL, "seed"},
+    {0, "typical", "typical-p"},    {0, "top-nsigma", "top-n-sigma"},
+    {'l', NULL, "logit-bias"},      {'c', "ctx-size", "ctx"},
+    {'b', "batch-size", "batch"},   {0, "n-gpu-layers", "gpu-layers"},
+    {0, "grammar-file", "grammar"}, {'j', "json-schema-file", "json-schema"},
 };
 
 enum { N_ALIASES = sizeof aliases / sizeof aliases[0] };
@@ -766,6 +761,12 @@ static const struct {
     {ANY, "--reasoning-budget", "it is --reasoning N of 'mini-cllm chat'"},
     {ANY, "--hidethinking", BY_REASONING},
     {ANY, "-V", "it is --version"},
+    {EVAL | BENCH | EMBEDS, "-t", "it is --threads"},
+    {BENCH, "-o", "it is --csv or --json"},
+    {BENCH, "-pg", "it is --prompt N --n-tokens N"},
+    {CHAT, "-f", "it is --attach FILE"},
+    {CHAT, "--file", "it is --attach FILE"},
+    {GENERATE, "--prompt-cache", "it is --save FILE, and then --load FILE"},
     {EVAL, "-f", "it is --text FILE"},
     {EVAL, "--file", "it is --text FILE"},
     {ANY, "--keepalive", "a model stays in memory while the command runs; the server has --sleep-idle-seconds"},
@@ -867,6 +868,8 @@ static int refuse_option(const command *c, const options *o, const option_row *r
     if (!failed) failed = refuse_foreign(c, optopt ? letter : word);
     if (failed) return failed;
     if (likely) return usage_error("unknown option '%s'; did you mean --%s?", word, likely);
+    if (word[1] >= '0' && word[1] <= '9' && row_named(c->bit, "prompt"))
+        return usage_error("unknown option '%s'; give a text that begins with - after -p", word);
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
 }
 

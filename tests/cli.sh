@@ -113,6 +113,14 @@ done <<'END'
 2|--ctx: '-1' is not a whole number from 0 to 2147483647|m.gguf -c -1
 2|--ctx: '0' is not|eval m.gguf -c 0
 2|--temperature: 'x' is not|m.gguf --temp x
+2|unknown option '-5'; give a text that begins with - after -p|m.gguf -5
+2|--check: give the FILEs to check|grammar m.gguf --regex a --check
+2|unknown option '-t': it is --threads|bench m.gguf -t 2
+2|unknown option '-t': it is --threads|embed m.gguf -t 2 hi
+2|unknown option '-o': it is --csv or --json|bench m.gguf -o json
+2|unknown option '-pg': it is --prompt N --n-tokens N|bench m.gguf -pg 16,4
+2|unknown option '-f': it is --attach FILE|chat m.gguf -f notes.txt
+2|unknown option '--prompt-cache': it is --save FILE|m.gguf --prompt-cache a.bin
 2|unknown option '--temper'; --temperature must be written out|m.gguf --temper 1
 2|unknown option '--n-pred=1'; --n-predict must be written out|m.gguf --n-pred=1
 2|--n-tokens: 'x' is not|m.gguf --n-predict=x

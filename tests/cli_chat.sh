@@ -344,6 +344,11 @@ terminals() {
     type_keys C-c
     await shows 'press Ctrl-C again to end'
     check 'terminal: Ctrl-C at the prompt takes the line away' shows 'press Ctrl-C again to end'
+    type_keys 'second line'
+    await last_line '> second line'
+    type_keys C-c
+    await [ "$(times_told)" = 2 ]
+    check 'terminal: and the second line, too' eval '[ "$(times_told)" = 2 ] && last_line ">"'
     # an answer, stopped
     type_keys 'What is the capital of France?'
     await last_line '> What is the capital of France?'

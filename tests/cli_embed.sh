@@ -80,6 +80,8 @@ faults() {
     check 'embed --truncate: not with ids' refused 2 '--tokens and --truncate cannot be used together'
     run embed "$stories" -q ''
     check 'embed: an empty text is a text' eval 'exits 0 && silent && [ "$(wc -l <"$out")" = 1 ]'
+    run embed "$stories" -f /dev/null
+    check 'embed: a file without a line has no vector, and that is said' eval 'exits 0 && says "there is no text" && [ ! -s "$out" ]'
     run embed "$stories" -q '' --override tokenizer.ggml.add_bos_token=bool:false
     check 'embed: but not without any token' refused 1 'line 1 has no tokens'
     run embed "$stories" -q --pooling rank a

@@ -235,7 +235,7 @@ samplers() {
 --logit-bias: '-5+1' does not have the form|--logit-bias=-5+1
 END
     run "$any" -n 1 -q -l 2000000000+1
-    check 'a logit bias of no token' refused 1 'logit bias: token 2000000000 of '
+    check 'a logit bias of no token' refused 1 'logit bias: token 2000000000 is not in the vocabulary of '
 }
 
 grammars() {

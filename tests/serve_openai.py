@@ -90,6 +90,7 @@ check("chat: a schema that cannot be enforced is refused", status == 400 and "un
 
 for name, body, field in [("a wrong type", {"messages": QUESTION, "temperature": "hot"}, "temperature"), ("out of range", {"messages": QUESTION, "top_p": 3}, "top_p"),
                           ("no messages", {"messages": []}, "messages"), ("a message without role", {"messages": [{"content": "x"}]}, "messages[0].role"),
+                          ("a question without content", {"messages": [{"role": "user"}]}, "messages[0].content"), ("content null", {"messages": [*QUESTION, {"role": "system", "content": None}]}, "messages[%d].content" % len(QUESTION)),
                           ("messages missing", {}, "messages"), ("stop of a wrong type", {"messages": QUESTION, "stop": 5}, "stop"),
                           ("n too large", {"messages": QUESTION, "n": 1000}, "n")]:
     status, _, failure = ask(url, "/v1/chat/completions", body)

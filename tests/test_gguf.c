@@ -274,7 +274,7 @@ static const bad_file bad_files[] = {
     {"version 4", version_4, U, "GGUF version 4 is not supported, only 2 and 3 (offset 4)"},
     {"big-endian", big_endian, U, "a big-endian GGUF file; only little-endian ones are supported (offset 4)"},
     {"2^64 - 1 tensors", many_tensors, F,
-     "18446744073709551615 tensors cannot fit in the 0 bytes left in the file (offset 8)"},
+     "18446744073709551615 tensors cannot fit in the 0 bytes left in the file: is it complete? (offset 8)"},
     {"2^64 - 2 keys", many_keys, F,
      "18446744073709551614 metadata keys cannot fit in the 0 bytes left in the file (offset 16)"},
     {"one key too many", one_key_too_many, F, "the file ends within the name of key number 1 (offset 55)"},

@@ -718,7 +718,7 @@ static void values_out_of_range_are_named(void **state) {
         {{.dynatemp_range = INFINITY}, "dynatemp-range inf"},
         {{.steps = twice, .n_steps = 2}, "top_k is given twice"},
         {{.steps = infill, .n_steps = 1}, "infill needs the tokenizer"},
-        {{.logit_bias = outside, .n_logit_bias = 1}, "token 100 of 100"},
+        {{.logit_bias = outside, .n_logit_bias = 1}, "token 100 is not in the vocabulary of 100"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cllm_error err;

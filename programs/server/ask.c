@@ -393,11 +393,12 @@ static bool check_messages(const json_t *messages, failure *f) {
         snprintf(name, sizeof name, "messages[%zu]", i);
         if (!json_is_object(message)) return refuse(f, 400, name, "%s: must be an object", name);
         snprintf(name, sizeof name, "messages[%zu].role", i);
-        if (!json_is_string(json_object_get(message, "role")))
-            return refuse(f, 400, name, "%s: must be a string", name);
+        const char *role = json_string_value(json_object_get(message, "role"));
+        if (!role) return refuse(f, 400, name, "%s: must be a string", name);
         const json_t *content = field_find(message, "content");
+        const bool may_lack = strcmp(role, "assistant") == 0 || strcmp(role, "tool") == 0;
         snprintf(name, sizeof name, "messages[%zu].content", i);
-        if (content && !json_is_string(content) && !json_is_array(content))
+        if (content ? !json_is_string(content) && !json_is_array(content) : !may_lack)
             return refuse(f, 400, name, "%s: must be a string or an array of parts", name);
     }
     return true;

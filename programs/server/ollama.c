@@ -341,6 +341,7 @@ static json_t *convert_messages(const json_t *messages, failure *f) {
             unanswered = json_copy(calls);
         } else {
             json_object_del(message, "tool_calls");
+            if (!field_find(message, "content")) json_object_set_new(message, "content", json_string(""));
         }
         const char *its = json_string_value(json_object_get(message, "role"));
         if (its && strcmp(its, "tool") == 0) name_result(message, unanswered);

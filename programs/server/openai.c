@@ -359,7 +359,7 @@ void openai_chat(exchange *x) { answer_with(x, REQUEST_CHAT, "chatcmpl-", &chat_
 
 /* ------------------------------------------------------------------------------------------- completions */
 
-static bool ids_of(const served_model *m, const json_t *list, int32_t **tokens, failure *f) {
+static bool ids_of(const served_model *m, const json_t *list, const char *name, int32_t **tokens, failure *f) {
     const uint32_t n_vocab = cllm_model_get_info(m->run.model)->n_vocab;
     const json_t *item;
     size_t i;
@@ -369,18 +369,19 @@ static bool ids_of(const served_model *m, const json_t *list, int32_t **tokens, 
         const json_int_t id = json_integer_value(item);
         if (!json_is_integer(item) || id < 0 || id >= n_vocab) {
             free(*tokens);
-            return refuse(f, 400, "prompt", "prompt: must be a list of texts, or of token ids of the vocabulary");
+            return refuse(f, 400, name, "%s: item %zu must be a text, or a token id from 0 to %u", name, i,
+                          n_vocab - 1);
         }
         (*tokens)[i] = (int32_t)id;
     }
     return true;
 }
 
-static bool add_prompt(request *r, const json_t *value, failure *f) {
+static bool add_prompt(request *r, const json_t *value, const char *name, failure *f) {
     int32_t *tokens;
     const size_t count = json_array_size(value);
     if (json_is_string(value)) return ask_text(r, json_string_value(value), json_string_length(value), f);
-    if (!ids_of(r->model, value, &tokens, f)) return false;
+    if (!ids_of(r->model, value, name, &tokens, f)) return false;
     return request_add_prompt(r, tokens, count) || refuse_memory(f);
 }
 
@@ -390,14 +391,14 @@ static bool add_prompts(request *r, const json_t *value, const char *name, failu
     size_t i;
     if (!json_is_string(value) && !json_is_array(value))
         return refuse(f, 400, name, "%s: must be a text, token ids, or a list of these", name);
-    if (json_is_string(value) || json_is_integer(first)) return add_prompt(r, value, f);
+    if (json_is_string(value) || json_is_integer(first)) return add_prompt(r, value, name, f);
     const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
     if (json_array_size(value) == 0) return refuse(f, 400, name, "%s: must have at least one text", name);
     if (json_array_size(value) > most) return refuse(f, 400, name, "%s: at most %zu in one request", name, most);
     json_array_foreach(value, i, item) {
         if (!json_is_string(item) && !json_is_array(item))
             return refuse(f, 400, name, "%s[%zu]: must be a text or token ids", name, i);
-        if (!add_prompt(r, item, f)) return false;
+        if (!add_prompt(r, item, name, f)) return false;
     }
     return true;
 }

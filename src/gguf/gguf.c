@@ -107,8 +107,8 @@ static cllm_status read_header(gguf_part *part, arena *memory, cllm_error *err) 
     if (in->failed) return gguf_fault(err, CLLM_ERR_FORMAT, "", in->position, "the file ends within its header");
     if (n_tensors > reader_left(in) / TENSOR_ENTRY_MIN_BYTES)
         return gguf_fault(err, CLLM_ERR_FORMAT, "", 8,
-                          "%" PRIu64 " tensors cannot fit in the %" PRIu64 " bytes left in the file", n_tensors,
-                          reader_left(in));
+                          "%" PRIu64 " tensors cannot fit in the %" PRIu64 " bytes left in the file: is it complete?",
+                          n_tensors, reader_left(in));
     if (n_metadata > reader_left(in) / METADATA_PAIR_MIN_BYTES)
         return gguf_fault(err, CLLM_ERR_FORMAT, "", 16,
                           "%" PRIu64 " metadata keys cannot fit in the %" PRIu64 " bytes left in the file", n_metadata,

@@ -167,9 +167,11 @@ static cllm_status check_options(const cllm_sampler_options *o, uint32_t n_vocab
     }
     for (size_t i = 0; i < o->n_logit_bias; i++) {
         const cllm_logit_bias *b = &o->logit_bias[i];
-        if (b->token < 0 || (uint32_t)b->token >= n_vocab || isnan(b->bias) || b->bias == INFINITY)
-            return error_set(err, CLLM_ERR_ARGUMENT, "logit bias: token %d of %u, bias %g", b->token, n_vocab,
-                             (double)b->bias);
+        if (b->token < 0 || (uint32_t)b->token >= n_vocab)
+            return error_set(err, CLLM_ERR_ARGUMENT, "logit bias: token %d is not in the vocabulary of %u", b->token,
+                             n_vocab);
+        if (isnan(b->bias) || b->bias == INFINITY)
+            return error_set(err, CLLM_ERR_ARGUMENT, "logit bias: token %d has the bias %g", b->token, (double)b->bias);
     }
     if (o->tokenizer && cllm_tokenizer_n_vocab(o->tokenizer) != n_vocab)
         return error_set(err, CLLM_ERR_ARGUMENT, "the tokenizer has %u tokens, not %u",
