@@ -337,7 +337,7 @@ int list_models(const options *o) {
     if (o->n_arguments > 0) return usage_error("list: unexpected argument '%s'", o->arguments[0]);
     listing l = {.json = o->json ? json_array() : NULL};
     if (!store_exists() && errno != ENOENT) return fail("%s: %s", store_folder().text, strerror(errno));
-    store_each(measure_name, &l);
+    if (!o->json) store_each(measure_name, &l);
     store_each(list_model, &l);
     if (!o->json && l.count == 0) note(o, "no models are pulled; 'mini-cllm pull OWNER/NAME' fetches one");
     if (!o->json) store_each_file(note_unfinished, (void *)o);

@@ -35,7 +35,7 @@ def check_vectors():
     check("/v1/embeddings: nothing is special in a text", n_tokens("a</s>") > n_tokens("a") + 1)
     status, _, own = ask(url, "/api/embed", {"model": "x", "input": TEXTS})
     check("/api/embed: the program's vectors", status == 200 and len(own["embeddings"]) == len(want) and all(near(a, b) for a, b in zip(own["embeddings"], want)), own)
-    refused("a token id that is none", "/v1/embeddings", {"input": [1, 2, 99999999]}, 400, "input: item 2 must be")
+    refused("a token id that is none", "/v1/embeddings", {"input": [1, 2, 99999999]}, 400, "input[2]: must be a token id from 0 to ")
     refused("a text that is too long", "/v1/embeddings", {"input": "once upon a " * 300}, 400, "tokens")
     status, _, cut = ask(url, "/api/embed", {"model": "x", "input": "once upon a " * 300})
     check("/api/embed: a text that is too long is cut", status == 200 and near([sum(x * x for x in cut["embeddings"][0])], [1]), cut)

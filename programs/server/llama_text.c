@@ -74,20 +74,16 @@ static json_t *make_tokens(served_model *m, const json_t *body, failure *f) {
 void llama_tokenize(exchange *x) { answer_about(x, make_tokens); }
 
 static json_t *make_text(served_model *m, const json_t *body, failure *f) {
-    const uint32_t n_vocab = cllm_model_get_info(m->run.model)->n_vocab;
-    const json_t *list = field_find(body, "tokens"), *item;
-    id_list tokens = {0};
-    size_t i;
-    bool good = json_is_array(list) || refuse(f, 400, "tokens", "tokens: must be an array of token ids");
-    json_array_foreach(list, i, item) {
-        const json_int_t id = json_integer_value(item);
-        if (good && (!json_is_integer(item) || id < 0 || id >= n_vocab))
-            good = refuse(f, 400, "tokens", "tokens[%zu]: must be a token id from 0 to %u", i, n_vocab - 1);
-        if (good) good = id_list_add(&tokens, (int32_t)id) || refuse_memory(f);
+    const json_t *list = field_find(body, "tokens");
+    int32_t *tokens;
+    if (!json_is_array(list)) {
+        refuse(f, 400, "tokens", "tokens: must be an array of token ids");
+        return NULL;
     }
-    json_t *o = good ? json_object() : NULL;
-    if (good) json_put(&o, "content", llama_text(m, tokens.ids, tokens.count));
-    free(tokens.ids);
+    if (!model_token_ids(m, list, "tokens", &tokens, f)) return NULL;
+    json_t *o = json_object();
+    json_put(&o, "content", llama_text(m, tokens, json_array_size(list)));
+    free(tokens);
     return o;
 }
 

@@ -567,3 +567,20 @@ bool model_encode(const served_model *m, const char *text, size_t length, int fl
         return true;
     return refuse(f, 400, NULL, "%s", err.message);
 }
+
+bool model_token_ids(const served_model *m, const json_t *list, const char *name, int32_t **tokens, failure *f) {
+    const uint32_t n_vocab = cllm_model_get_info(m->run.model)->n_vocab;
+    const json_t *item;
+    size_t i;
+    *tokens = malloc((json_array_size(list) + 1) * sizeof **tokens);
+    if (!*tokens) return refuse_memory(f);
+    json_array_foreach(list, i, item) {
+        const json_int_t id = json_integer_value(item);
+        if (!json_is_integer(item) || id < 0 || id >= n_vocab) {
+            free(*tokens);
+            return refuse(f, 400, name, "%s[%zu]: must be a token id from 0 to %u", name, i, n_vocab - 1);
+        }
+        (*tokens)[i] = (int32_t)id;
+    }
+    return true;
+}

@@ -100,4 +100,7 @@ cllm_stats model_stats(served_model *m);
 bool model_encode(const served_model *m, const char *text, size_t length, int flags, int32_t **tokens, size_t *count,
                   failure *f);
 
+/* Read an array of token ids, the request's field `name`. tokens: out, with room for them all, for free(). */
+bool model_token_ids(const served_model *m, const json_t *list, const char *name, int32_t **tokens, failure *f);
+
 #endif

@@ -359,29 +359,11 @@ void openai_chat(exchange *x) { answer_with(x, REQUEST_CHAT, "chatcmpl-", &chat_
 
 /* ------------------------------------------------------------------------------------------- completions */
 
-static bool ids_of(const served_model *m, const json_t *list, const char *name, int32_t **tokens, failure *f) {
-    const uint32_t n_vocab = cllm_model_get_info(m->run.model)->n_vocab;
-    const json_t *item;
-    size_t i;
-    *tokens = malloc((json_array_size(list) + 1) * sizeof **tokens);
-    if (!*tokens) return refuse_memory(f);
-    json_array_foreach(list, i, item) {
-        const json_int_t id = json_integer_value(item);
-        if (!json_is_integer(item) || id < 0 || id >= n_vocab) {
-            free(*tokens);
-            return refuse(f, 400, name, "%s: item %zu must be a text, or a token id from 0 to %u", name, i,
-                          n_vocab - 1);
-        }
-        (*tokens)[i] = (int32_t)id;
-    }
-    return true;
-}
-
 static bool add_prompt(request *r, const json_t *value, const char *name, failure *f) {
     int32_t *tokens;
     const size_t count = json_array_size(value);
     if (json_is_string(value)) return ask_text(r, json_string_value(value), json_string_length(value), f);
-    if (!ids_of(r->model, value, name, &tokens, f)) return false;
+    if (!model_token_ids(r->model, value, name, &tokens, f)) return false;
     return request_add_prompt(r, tokens, count) || refuse_memory(f);
 }
 
