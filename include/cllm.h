@@ -66,8 +66,8 @@ typedef struct cllm_error {
 /* Find out if a character is safe to print on a terminal. Returns the length, 1 to 4 bytes, of the first character of
  * `bytes`, [length]. Returns 0 if there is none, it is not valid UTF-8, or it is a control character (C0, DEL or C1), a
  * line or paragraph separator, or a character that changes the direction of text (bidirectional marks, overrides,
- * isolates). Error messages need no check: '?' replaces such characters in them. Names, metadata and generated texts
- * do. */
+ * isolates). Check names, metadata and generated texts. Error messages need no check: '?' replaces such characters in
+ * them. */
 CLLM_API size_t cllm_safe_length(const char *bytes, size_t length);
 
 /* ------------------------------------------------------------------------------------------- GGUF files */
@@ -334,7 +334,7 @@ typedef struct cllm_call_options {
  * spell_control, because cllm_answer_take needs special tokens spelled out. prompt: [n_parts] the text before the
  * answer, or NULL, as for cllm_answer_create. structure: out, owned, terminated; release with cllm_free. preamble: out,
  * the reasoning that may come first, for cllm_generation_options. Valid as long as the chat. Where the arguments are
- * not one JSON object, they come in the order of the schema, and a string between marks ends at the mark after it.
+ * not one JSON object, they come in the order of the schema, and a string between marks cannot contain the second mark.
  * Errors: FORMAT and UNSUPPORTED (as for cllm_answer_create), ARGUMENT (there is no tool, or none of this name; a name
  * that the format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow, or schemas that are
  * too large), MEMORY.
@@ -640,9 +640,9 @@ CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t le
  * keeps its own tokens as far as they are the same, and drops the rest. If the prefix cache has more of the tokens, the
  * sequence takes them from there. The last token is never reused, so that there is one to evaluate. count 0 empties the
  * sequence.
- * Everything that an engine evaluates is in its cache at once, while its sequence lives and afterwards. With recurrent
- * layers, a sequence can only begin where a state is held, so it may get fewer tokens: a sequence holds a few states,
- * and the cache has some of each prompt. Returns the sequence's new length. */
+ * What an engine evaluates can be found in its cache immediately. It stays there after its sequence is destroyed, while
+ * there is room. With recurrent layers, a sequence can only begin where a state is held, so it may get fewer tokens: a
+ * sequence holds a few states, and the cache has some of each prompt. Returns the sequence's new length. */
 CLLM_API size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count);
 
 /* Save the tokens, keys and values of a sequence, so that it can continue later without evaluating them again. The file
@@ -838,7 +838,7 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_JSON_SCHEMA, /* JSON by a schema (draft 4 to 2020-12; $schema says which), properties in any order */
     CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty lines do not count */
-    CLLM_GRAMMAR_STRUCTURE, /* parts, in JSON: see below; only its texts may also be written as special tokens */
+    CLLM_GRAMMAR_STRUCTURE, /* parts, in JSON: see below; the only kind that allows special tokens, in its texts */
     /* As JSON_SCHEMA and JSON_SCHEMA_IN_ORDER, but an object whose properties are listed has no others, unless its
      * schema mentions them or combines schemas (allOf and the like), integers are digits (5, not 5.0 or 5e0), and there
      * is no white space before commas and colons. For texts that a model writes, because it may invent other properties

@@ -127,7 +127,8 @@ static const option_row rows[] = {
      .help = "use a different template: the name of one in the model's file, such as tool_use, the name of a family's, "
              "such as chatml, or a file with one"},
     {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
-     .help = "more variables for the template, as a JSON object; they take precedence over the conversation's"},
+     .help = "more variables for the template, as a JSON object; they take precedence over the conversation's "
+             "(with serve, the variables of a request take precedence over them)"},
     {IN_TEXT, TEMPLATE, 0, "parse", FLAG, FIELD(parse),
      .help =
          "read a model's answer instead of a conversation, and print its reasoning, content and tool calls as JSON"},
@@ -164,7 +165,7 @@ static const option_row rows[] = {
     {IN_SAMPLING, SAMPLES, 0, "top-k", WHOLE32, FIELD(sampling.top_k), "N", 0, INT32_MAX, .initial = "40",
      .help = "keep the N likeliest tokens; 0: off"},
     {IN_SAMPLING, SAMPLES, 0, "top-p", NUMBER, FIELD(sampling.top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1,
-     .initial = "0.9", .help = "keep the likeliest tokens whose probabilities sum to F"},
+     .initial = "0.9", .help = "keep the likeliest tokens, until their probabilities sum to F"},
     {IN_SAMPLING, SAMPLES, 0, "min-p", NUMBER, FIELD(sampling.min_p), "F", .lower = 0, .upper = 1, .initial = "0",
      .help = "keep tokens at least F times as likely as the likeliest one; 0: off"},
     {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, MOST_SEED, .or_minus_one = true,
@@ -189,7 +190,8 @@ static const option_row rows[] = {
      .upper = INFINITY, .initial = "0",
      .help = "vary the temperature by up to F both ways: higher where many tokens are likely; 0: off"},
     {IN_SAMPLING, SAMPLES, 0, "dynatemp-exp", NUMBER, FIELD(sampling.dynatemp_exponent), "F", .lower = 0,
-     .upper = INFINITY, .initial = "1", .help = "the exponent by which --dynatemp-range follows the entropy"},
+     .upper = INFINITY, .initial = "1",
+     .help = "with --dynatemp-range: the temperature grows with (entropy / its maximum)^F"},
     {IN_SAMPLING, SAMPLES, 0, "repeat-penalty", NUMBER, FIELD(sampling.repeat_penalty), "F", .lower = 0,
      .lower_is_out = true, .upper = INFINITY, .initial = "1",
      .help = "make recent tokens less likely: divide positive logits by F, multiply negative ones; 1: off"},
@@ -223,7 +225,7 @@ static const option_row rows[] = {
      .initial = "-1",
      .help = "prefer tokens with about this probability on average; needs adaptive_p in --samplers; -1: off"},
     {IN_SAMPLING, SAMPLES, 0, "adaptive-decay", NUMBER, FIELD(sampling.adaptive_decay), "F", .lower = 0, .upper = 0.99f,
-     .initial = "0.9", .help = "how slowly that average changes; higher: more slowly"},
+     .initial = "0.9", .help = "how slowly adaptive-p's average changes; higher: more slowly"},
     {IN_SAMPLING, SAMPLES, 0, "logit-bias", BIAS, 0, "ID+F|ID-F",
      .help = "add F to the logit of a token, or subtract it; ID-inf forbids the token; repeat for more"},
     {IN_SAMPLING, SAMPLES, 0, "samplers", STEPS, 0, "NAME;...",
@@ -271,7 +273,8 @@ static const option_row rows[] = {
          "how to make a vector from a text's tokens; none: one vector for each token; rank: the classifier's scores"},
     {IN_OUTPUT, EMBED, 0, "no-normalize", FLAG, FIELD(no_normalize), .help = "do not scale vectors to length 1"},
     {IN_OUTPUT, EMBED, 0, "raw", FLAG, FIELD(raw), .help = "write float32 numbers, little-endian, and nothing else"},
-    {IN_OUTPUT, EMBED, 0, "cosine", FLAG, FIELD(cosine), .help = "print the cosine of the angle between two lines"},
+    {IN_OUTPUT, EMBED, 0, "cosine", FLAG, FIELD(cosine),
+     .help = "print the cosine of the angle between the vectors of two lines"},
     {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "as much of the model's as fits in memory; with --text 512",
      .help = "context in tokens; with --text the length of a chunk"},
@@ -322,7 +325,7 @@ static const option_row rows[] = {
      .help = "the port to listen on; 0: any free one, which is printed"},
     {IN_SERVER, SERVE, 0, "api-key", TEXT, FIELD(api_key), "KEY,..", .help = "a request must have one of these keys"},
     {IN_SERVER, SERVE, 0, "api-key-file", TEXT, FIELD(api_key_file), "FILE",
-     .help = "read such keys from a file, one per line"},
+     .help = "read keys as for --api-key from a file, one per line"},
     {IN_SERVER, SERVE, 0, "no-auth", FLAG, FIELD(no_auth), .help = "accept requests without a key on any --host"},
     {IN_SERVER, SERVE, 0, "allow-host", LIST_OF, FIELD(allow_host), "NAME",
      .help = "accept requests whose Host header has this name; *: any; repeat for more"},
@@ -1150,5 +1153,5 @@ void print_help(const command *c) {
     if (c->bit != GENERATE) return;
     puts("\nOther commands, each with its own --help:");
     for (c++; c->bit; c++) printf("  mini-cllm %s %s\n", c->name, c->synopsis);
-    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 cannot be enforced, 130 stopped by Ctrl-C, 143 by kill.");
+    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 grammar cannot be enforced, 130 Ctrl-C, 143 kill.");
 }
