@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define STEP_BYTES  ((uint64_t)16 << 20) /* between two calls of progress */
-#define TOUCH_BYTES 65536u               /* Linux maps this much around a fault, if it is in memory */
+#define TOUCH_BYTES 65536u               /* Linux maps this much around a page fault, if it is in memory */
 
 static cllm_status cancelled(cllm_error *err) { return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled"); }
 

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Continue a hash with n more bytes. If exactly one word differs, the hashes differ, because every step can be
- * inverted. */
+/* Continue a hash with n more bytes. If exactly one word (8 bytes) differs, the hashes differ, because every step can
+ * be inverted. */
 static inline uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n) {
     const unsigned char *at = bytes;
     for (; n > 0; at += 8) {

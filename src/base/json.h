@@ -69,8 +69,8 @@ void json_end(json_writer *w, char bracket);   /* ']' or '}' */
 void json_next(json_writer *w);                /* call it before each item of an array and each member's name, */
 void json_after_name(json_writer *w);          /* and this one after each name */
 
-/* Write a string: its quotes, and between them any number of pieces, escaped. A piece must consist of whole
- * characters. */
+/* Write a piece of a string, escaped. The caller writes the quotes before the first piece and after the last one. A
+ * piece must consist of whole characters. */
 void json_put_escaped(const json_writer *w, const char *bytes, size_t length);
 
 void json_write(json_writer *w, const json_value *value);

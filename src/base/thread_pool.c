@@ -4,10 +4,10 @@
  *     caller   writes the task -> opens the run -> rings -> takes items ... -> closes the run -> waits until all left
  *     worker   waits for a ring -> enters, if the run is still open -> takes items ... -> leaves
  *
- * Each thread has a share of the items: neighbours, so that it reads memory as one stream. A share is a counter, and a
- * thread that runs out of items steals from the other shares. A worker that wakes too late stays out of the run, so the
- * caller never waits for a thread that the system has not scheduled. No more threads are woken than there are cores, so
- * more threads than cores cost nothing.
+ * Each thread has a share of the items: neighbours, so that it reads memory as one stream. A counter says which item of
+ * a share is next. A thread that runs out of items steals from the other shares. A worker that wakes too late stays out
+ * of the run, so the caller never waits for a thread that the system has not scheduled. No more threads are woken than
+ * there are cores, so more threads than cores cost nothing.
  *
  * A waiting thread first watches a word for a while, and then sleeps on it: with futex(2) on Linux, elsewhere with a
  * condition variable. */
@@ -132,8 +132,8 @@ struct thread_pool {
     worker workers[]; /* [size]; the caller of thread_pool_run is number 0 */
 };
 
-/* The counters may be relaxed: a thread enters a run after it was opened, and leaves before it ends, and both
- * synchronise. */
+/* The memory order of the counters may be relaxed: a thread enters a run after it was opened, and leaves before it
+ * ends. Entering and leaving synchronise. */
 static void take_items(thread_pool *pool, uint32_t thread) {
     for (uint32_t i = 0; i < pool->n_useful; i++) {
         worker *owner = &pool->workers[(thread + i) % pool->n_useful];
@@ -188,8 +188,8 @@ static void *worker_main(void *argument) {
     }
 }
 
-/* Block all signals in threads that are started from now on, except those that their own instructions raise: the
- * caller's threads handle signals. before: out, the mask to restore. */
+/* Block signals in the threads that are started from now on: the caller's threads handle them. Signals that a thread's
+ * own instructions raise are not blocked. before: out, the mask to restore. */
 static void block_signals(sigset_t *before) {
     static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP};
     sigset_t others;

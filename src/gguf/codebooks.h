@@ -3,8 +3,9 @@
  *
  * The patterns are those of ggml, whose type numbers the GGUF specification uses; the packing is ours. A pattern has
  * eight codes of two bits, for three levels of a weight (codebook_IQ2_*, codebook_IQ1), or four codes of three bits,
- * for eight levels (codebook_IQ3_*). In an entry, nibble 0 (the lowest bits) belongs to column 0, nibble 1 to column 2,
- * nibble 2 to column 1, and nibble 3 to column 3:
+ * for eight levels (codebook_IQ3_*). Code ci is that of column i, the i-th weight of the pattern. In an entry, nibble 0
+ * (the lowest bits) has column 0, nibble 1 has column 2, nibble 2 has column 1, and nibble 3 has column 3. With eight
+ * codes, the upper half of a nibble has the column four places further on:
  *
  *     eights    | c7:c3 | c5:c1 | c6:c2 | c4:c0 |        fours    | c3 | c1 | c2 | c0 |
  *

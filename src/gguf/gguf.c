@@ -252,7 +252,7 @@ typedef struct part_name {
     uint32_t number, count; /* part `number`, from 1, of `count` */
 } part_name;
 
-/* Find out from its path which part of a split model a file is: 1 of 1 if it has no such name. */
+/* Find out from a file's name which part of a split model it is. 1 of 1: the name is not that of a part. */
 static part_name parse_split_name(const char *path) {
     const part_name whole = {1, 1};
     size_t length = strlen(path);
@@ -275,7 +275,7 @@ static const char *split_path(arena *memory, const char *path, uint32_t number, 
     return part;
 }
 
-/* Store the path as that of parts[0], and, if it is named as the first of several parts, the paths of the others.
+/* Store the path of parts[0]. If its name is that of the first of several parts, store the paths of the others too.
  * n_parts stays 0. */
 static cllm_status name_parts(cllm_gguf *gguf, const char *path, part_name *name, cllm_error *err) {
     *name = parse_split_name(path);

@@ -12,7 +12,7 @@
  * hostile file could choose names that make a hash table slow. */
 typedef struct name_entry {
     const char *name;
-    size_t index;    /* into the array that this is an index of */
+    size_t index;    /* of the pair or tensor in its list */
     uint64_t offset; /* where the file has the name; CLLM_NO_OFFSET: an override's value */
 } name_entry;
 

@@ -49,7 +49,7 @@ typedef struct layer_config {
 
     /* attention */
     bool windowed;         /* tokens see only the model's window, not all earlier positions */
-    bool bidirectional;    /* they see later ones too, or half a window on each side; pages hold one layer at a time */
+    bool bidirectional;    /* an encoder's layer: tokens see later ones too, or half a window on each side */
     bool values_are_keys;  /* there is no attn_v: values are what attn_k gives, before norms and RoPE */
     uint32_t n_heads;      /* query heads */
     uint32_t n_kv_heads;   /* divides n_heads: each serves n_heads / n_kv_heads query heads */
@@ -101,9 +101,9 @@ typedef struct recurrent_config {
     /* RWKV; n_channels counts the stored inputs of both halves of a layer */
     const mix_part *parts; /* [n_parts] in the order of their weights in the file */
     uint32_t n_parts;
-    uint32_t mix_rank;   /* length of what a token adds to the weights of a mixture, compressed */
+    uint32_t mix_rank;   /* length of a token's compressed additions to the weights of a mixture */
     uint32_t rate_rank;  /* length of compressed rates of correction */
-    uint32_t value_rank; /* length of compressed shares of layer 0's values */
+    uint32_t value_rank; /* length of compressed shares: how much of layer 0's values each value takes */
 } recurrent_config;
 
 typedef struct model_config {
@@ -151,7 +151,7 @@ typedef struct model_config {
     uint32_t attention_temperature_length;
     float value_scale;       /* attention's result is multiplied by it */
     float projection_limit;  /* queries, keys and values lie within -this .. this; 0: anywhere */
-    float alibi_max_bias;    /* ALiBi: scores fall by 2^-this or more, depending on the head, per position; 0: no */
+    float alibi_max_bias;    /* ALiBi: per position of distance, scores fall by 2^-this or more; 0: no */
     float attention_softcap; /* scores become cap * tanh(score / cap); 0: none */
     float logit_softcap;     /* the same for logits */
     float embedding_scale;
@@ -193,8 +193,9 @@ typedef struct model_config {
     char note[384]; /* what the file asks for and does not get, in one line, or "" */
 } model_config;
 
-/* Read the sizes that files of every architecture have. They are enough to plan memory and to show the model; how
- * layers rotate, scale and choose is not read. Layers are allocated from `a`, here and by config_read. */
+/* Read the sizes that files of every architecture have. They are enough to plan memory and to show the model. The keys
+ * for rotating, for scales and for choosing experts are not read. Layers are allocated from `a`, here and by
+ * config_read. */
 cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err);
 
 /* Read everything that is needed to run the model. Unsupported architectures are refused by name. */

@@ -301,7 +301,7 @@ typedef enum mixer_plan {
     MIXERS_BESIDE,      /* each layer does both with the same input, and adds both results */
 } mixer_plan;
 
-#define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
+#define WINDOW_EVERYWHERE UINT32_MAX /* a period so long that no layer is the last of one */
 
 /* How a ranking model turns an embedding into scores, if its file has a classifier (cls.*). */
 typedef enum classifier_kind {
@@ -328,7 +328,7 @@ typedef struct model_traits {
     tensor_set indexer;           /* of layers that choose the positions a token sees; empty: it sees all */
     tensor_set optional;          /* the file may have these; without attn_v see values_are_keys (config.h) */
     tensor_set biases;            /* these must have a .bias; the others may have one */
-    tensor_set unit_norms;        /* norms that have no weights in the file: all are 1 (attn_norm: output_norm too) */
+    tensor_set unit_norms;        /* norms without weights in the file: all are 1; with attn_norm, output_norm too */
 
     /* What tensors are called in the file. */
     tensor_set plain_norms;    /* these norms have no .weight after the name */
@@ -361,11 +361,11 @@ typedef struct model_traits {
     uint32_t layers_scaled_by_embd; /* a model of this many layers has 1 / sqrt(n_embd / n_heads) instead */
     float attention_softcap;        /* default of the key; 0: none */
     bool attention_temperature;     /* the keys of a temperature are read */
-    float temperature_scale;        /* a temperature without keys: only in layers without RoPE, from position + 1 */
+    float temperature_scale;        /* a temperature without keys: only in layers without RoPE; it takes position + 1 */
     uint32_t temperature_length;    /* of that temperature */
     bool shares_keys;               /* a key says how many of the last layers use keys and values of earlier layers */
     rope_pairing index_rope;        /* of the indexer's queries and keys */
-    uint32_t index_shared_from;     /* a model of this many positions or more shares choices of positions; 0: none */
+    uint32_t index_shared_from;     /* if n_ctx_train is this or more, layers share indexers' choices; 0: never */
 
     /* Windows: in a windowed layer a token sees only the nearest positions. */
     uint32_t window_period; /* the last layer of each period has no window; WINDOW_EVERYWHERE: all have; 0: none has;

@@ -16,8 +16,8 @@ static bool has_layers(const model_config *config, uint32_t pool) {
     return false;
 }
 
-/* The most windowed pages of a sequence. They hold the positions from the first one that a batch's first token sees to
- * that of the batch's last token. These positions may begin anywhere in a page. */
+/* The most windowed pages of a sequence. They hold the positions from the first one that a batch's first token sees up
+ * to that of the batch's last token. These positions may begin anywhere in a page. */
 static uint64_t windowed_pages(const model_config *c, const kv_size *size) {
     const uint64_t seen = (uint64_t)c->window + size->n_batch - 1;
     const uint64_t n = seen < 2 ? 1 : (seen - 2) / KV_CHUNK + 2;

@@ -36,7 +36,7 @@ static inline uint32_t kv_first_seen(uint32_t window, bool chunked, uint32_t pos
 
 typedef struct kv_size {
     uint32_t n_ctx;       /* most positions of a sequence */
-    uint32_t n_batch;     /* most rows of a batch; windows are kept for going back by as many positions */
+    uint32_t n_batch;     /* most rows of a batch; windowed pages are kept for going back by as many positions */
     uint32_t n_sequences; /* most at a time */
     uint32_t n_positions; /* of all sequences together, in whole pages */
     uint32_t n_cached;    /* additional pages that the prefix cache may keep */
@@ -98,8 +98,8 @@ cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm
 /* The page of position `length`, the next one; KV_NONE if it begins a new page. */
 uint32_t kv_table_last(const kv_table *table, uint32_t length);
 
-/* How many free pages kv_table_grow will take, after n_leaving of the tables that hold kv_table_last have replaced it
- * with a copy. */
+/* How many free pages kv_table_grow will take. n_leaving: so many of the other tables that hold kv_table_last will have
+ * replaced it with a copy by then. */
 uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end,
                         uint32_t n_leaving);
 
@@ -108,9 +108,9 @@ uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t l
 void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept);
 void kv_table_drop_chunks(kv_table *table, kv_pages *pages, uint32_t first);
 
-/* Take pages for positions length .. end - 1, at most n_batch after the `kept` of the last kv_table_drop. A page that
- * others hold too, or that cached pages follow, is replaced, and the caller must copy its contents. There must be
- * enough free pages, and at most n_cached windowed parts may be idle. length < end <= n_ctx. */
+/* Take pages for positions length .. end - 1. A page that others hold too, or that cached pages follow, is replaced,
+ * and the caller must copy its contents. There must be enough free pages, and at most n_cached windowed parts may be
+ * idle. length < end <= n_ctx, and end is at most n_batch more than the `kept` of the last kv_table_drop. */
 kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t length, uint32_t end);
 
 /* Release the pages of positions from `length` on. */
@@ -119,8 +119,8 @@ void kv_table_truncate(kv_table *table, kv_pages *pages, uint32_t length);
 /* True if the table holds everything that position `position`, the next one, sees. */
 bool kv_table_reaches(const kv_table *table, const kv_pages *pages, uint32_t position);
 
-/* Give an empty table these pages, [kv_chunks(length)], with its first `length` positions, and their windowed parts as
- * far back as position `length` sees. */
+/* Give an empty table its first `length` positions: these pages, [kv_chunks(length)], and their windowed parts as far
+ * back as position `length` sees. */
 void kv_table_adopt(kv_table *table, kv_pages *pages, const uint32_t *numbers, uint32_t length);
 
 /* Evict a cached page that no table holds and no cached page follows, or its windowed part, if no window sees it. */

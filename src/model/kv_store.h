@@ -99,7 +99,7 @@ void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, si
 void kv_chunk_put_value(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
                         float scale);
 
-/* A chunk outside of pages, and its bytes; floats take the most. */
+/* The bytes of a chunk outside of pages (CLLM_KV_F32 takes the most), and the chunk that is in such bytes. */
 uint64_t kv_chunk_bytes(cllm_kv_type type, uint32_t key_length, uint32_t value_length);
 kv_chunk kv_chunk_at(cllm_kv_type type, uint32_t key_length, uint32_t value_length, void *bytes);
 

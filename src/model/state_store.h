@@ -5,7 +5,7 @@
  * For each layer a slot has the last inputs of the convolution, and then the state itself:
  *
  *     inputs   [kernel - 1][n_channels], the oldest first
- *     state    [n_heads][state_size][head_length]: a step goes along rows (kernels.h) */
+ *     state    [n_heads][state_size][head_length]: the inner loop of a step goes along a row (kernels.h) */
 #ifndef MODEL_STATE_STORE_H
 #define MODEL_STATE_STORE_H
 

@@ -10,8 +10,8 @@
 #include "gguf/quant_types.h"
 #include "model/config.h"
 
-/* n_rows rows of n_columns elements; each row is a run of blocks of its type: y = W x has n_rows elements. There may be
- * `count` matrices one after another, one for each expert or head.
+/* n_rows rows of n_columns elements, so y = W x has n_rows elements. Each row is a sequence of blocks of its type.
+ * There may be `count` matrices one after another, one for each expert or head.
  *
  * In interleaved form, 16 rows share their bytes: each field of a block (1 or 2 bytes, or words of 4) is stored for row
  * 0, row 1 .. row 15 in turn. Such a group has 16 * row_bytes, and an incomplete last group is padded with zeros. */
@@ -56,7 +56,7 @@ typedef struct layer_weights {
     linear attn_q, attn_k, attn_v;
     norm_weights attn_q_norm, attn_k_norm, attn_v_norm;
     linear attn_q_a, attn_q_b, attn_kv_a_mqa, attn_k_b, attn_v_b; /* latent attention */
-    linear attn_kv_b;     /* if the file has the last two in one tensor; attn_v_b and the next are then parts of it */
+    linear attn_kv_b;     /* attn_k_b and attn_v_b in one tensor; attn_k_b_rows and attn_v_b are then parts of it */
     matrix attn_k_b_rows; /* attn_k_b transposed: [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
     linear indexer_attn_q_b, indexer_attn_k, indexer_proj; /* indexer_proj: weights of its heads, [n_index_heads] */
@@ -64,7 +64,7 @@ typedef struct layer_weights {
     const float *attn_sinks; /* [n_heads] */
     linear attn_gate;        /* gates the result of attention */
     linear attn_output;
-    /* norm of x after attention was added. attn_norm_2, if it exists, then norms the sum of the result and the old x */
+    /* norm of x plus attention's result. attn_norm_2, if it exists, then norms the sum of x and that norm's result */
     norm_weights attn_output_norm;
     norm_weights post_attention_norm;
     norm_weights ffn_norm;
@@ -107,7 +107,7 @@ typedef struct layer_weights {
 
     /* RWKV (cpu/rwkv.c). ssm_q makes its receptance, ssm_f_a and ssm_f_b its decays. ffn_up and ffn_down are the key
      * and value of its channel mix. */
-    const float *time_mix_lerp_fused; /* [n_parts][n_embd] how much of the token before each part reads */
+    const float *time_mix_lerp_fused; /* [n_parts][n_embd] how much each part reads of the token before */
     const float *time_mix_lerp_x;     /* [n_embd] the same for time_mix_w1 */
     linear time_mix_w1, time_mix_w2;  /* to and from a low rank: what a token adds; time_mix_w2 is [n_parts] matrices */
     const float *time_mix_first;      /* [n_heads][state_size] factors of a token's own key in its result */

@@ -55,7 +55,7 @@ uint32_t automaton_step_token(automaton *a, uint32_t from, int32_t token);
 uint32_t automaton_classes(const automaton *a, const uint32_t **begins);
 uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
 
-/* How many places the last step followed, and an eighth of the edges that it looked at: a measure of its work. */
+/* A measure of the work of the last step: how many places it followed, plus an eighth of the edges it looked at. */
 uint32_t automaton_n_followed(const automaton *a);
 
 /* True if exactly one byte can follow, no special token can, and the text cannot end. */

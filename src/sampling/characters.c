@@ -304,13 +304,13 @@ static void add_hex(network *n, uint32_t from, uint32_t low, uint32_t high, unsi
     const unsigned shift = 4 * (n_digits - 1);
     const uint32_t rest = (1u << shift) - 1;
     uint32_t first = low >> shift, last = high >> shift;
-    if (first == last || (low & rest) != 0) { /* the first value of the leading digit has a rest of its own */
+    if (first == last || (low & rest) != 0) { /* if the leading digit is `first`, the others have bounds */
         const uint32_t node = network_add_node(n);
         add_digits(n, from, first, first, node);
         add_hex(n, node, low & rest, first == last ? high & rest : rest, n_digits - 1, to);
         if (first++ == last) return;
     }
-    if ((high & rest) != rest) { /* the last value of the leading digit has a rest of its own */
+    if ((high & rest) != rest) { /* if the leading digit is `last`, the others have bounds */
         const uint32_t node = network_add_node(n);
         add_digits(n, from, last, last, node);
         add_hex(n, node, 0, high & rest, n_digits - 1, to);

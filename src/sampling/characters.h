@@ -20,8 +20,8 @@ typedef struct char_automaton {
 
 enum { CHARACTERS_MOST_PARTS = 31, CHARACTERS_MOST_MOVES = 1 << 19 };
 
-/* What automata are made with. Their work is counted in moves, of which about 100 million can be made in a second. So a
- * schema of many patterns, or of hard ones, ends soon. */
+/* What automata are made with. The work is counted in moves, of which about 100 million can be made in a second. The
+ * number of moves is limited, so a schema with many patterns, or with hard ones, is refused after a short time. */
 typedef struct char_maker {
     arena *a; /* the results are there */
     uint32_t n_moves_left;
@@ -30,7 +30,7 @@ typedef struct char_maker {
 /* Count moves that are about to be made. Error: UNSUPPORTED (fewer are left). */
 cllm_status characters_spend(char_maker *m, uint64_t n_moves, cllm_error *err);
 
-/* Errors: MEMORY, UNSUPPORTED (too many states, alone or together). */
+/* Errors of the next four functions: MEMORY, UNSUPPORTED (too many states, in this automaton or in all together). */
 
 /* Accepts the texts of a network over characters, which is finished. */
 cllm_status characters_from_network(const network *n, char_maker *m, char_automaton *out, cllm_error *err);

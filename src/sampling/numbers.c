@@ -205,7 +205,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
             network_add_empty(n, at, p->any_fraction);
         }
     }
-    uint32_t rest = p->any_fraction; /* a node: from here any digits, as many as are left; made backwards */
+    uint32_t rest = p->any_fraction; /* a node: from here any digits, as many as are left */
     uint32_t *nodes = calloc(count + 1, sizeof *nodes);
     if (!nodes) {
         n->failed = CLLM_ERR_MEMORY;
@@ -322,8 +322,8 @@ cllm_status numbers_equal_to(const decimal *d, char_maker *m, char_automaton *ou
 
 enum { MOST_ZEROS = 3 }; /* that may follow the digits which a multiple needs */
 
-/* A state is the remainder of the digits so far by the unit, and the number of digits after the point: as many as the
- * unit has, then a few zeros. */
+/* A state is the remainder when the digits so far are divided by the unit, and the number of digits after the point: as
+ * many as the unit has, then a few zeros. */
 cllm_status numbers_multiple_of(const decimal *unit, char_maker *m, char_automaton *out, cllm_error *err) {
     enum { MINUS, POINT, OTHER, DIGITS, N_SYMBOLS = DIGITS + 10 };
     static const uint32_t begins[] = {0,   '-', '-' + 1, '.', '.' + 1, '0', '1', '2',

@@ -31,7 +31,7 @@ typedef enum numbers_form {
     WHOLE_WITHOUT_POINT /* the form in draft 4, and in closed schemas */
 } numbers_form;
 
-/* Errors: MEMORY, UNSUPPORTED (too many states, alone or together). */
+/* Errors of the next five functions: MEMORY, UNSUPPORTED (too many states, in this automaton or in all together). */
 cllm_status numbers_of_form(numbers_form form, char_maker *m, char_automaton *out, cllm_error *err);
 cllm_status numbers_from(const decimal *bound, bool is_excluded, char_maker *m, char_automaton *out, cllm_error *err);
 cllm_status numbers_up_to(const decimal *bound, bool is_excluded, char_maker *m, char_automaton *out, cllm_error *err);

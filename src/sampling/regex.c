@@ -275,8 +275,8 @@ static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
     return true;
 }
 
-/* Read an anchor where the whole text must match. At the beginning or end of the expression it is always true.
- * Elsewhere few texts, or none, would match, so it is refused. */
+/* Read an anchor of an expression that must match the whole text. At the beginning or end of the expression it is
+ * always true. Elsewhere few texts, or none, would match, so it is refused. */
 static bool parse_anchor(parser *p) {
     const bool fits = text_peek(&p->t) == '^'
                           ? p->may_begin

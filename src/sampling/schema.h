@@ -188,8 +188,8 @@ uint32_t schema_rule_for(schema_compiler *c, const demand *demands, size_t n);
 /* Follow a reference; NULL after an error. at: the value of $ref. */
 const json_value *schema_resolve(schema_compiler *c, const json_value *at);
 
-/* Follow a schema that is only a reference to the schema it stands for. Any other schema is returned itself. NULL after
- * an error. */
+/* If a schema is only a reference, returns the schema to which it leads; else the schema itself. NULL after an
+ * error. */
 const json_value *schema_target(schema_compiler *c, const json_value *schema);
 
 const json_value *schema_find(const json_value *object, cllm_string name);

@@ -338,8 +338,8 @@ static bool has_any(const json_value *schema, const char *const *names) {
     return false;
 }
 
-/* Treat unevaluatedProperties as additionalProperties, and unevaluatedItems as items, if nothing else in the schema can
- * evaluate any. */
+/* The value of unevaluatedProperties or unevaluatedItems (`name`), if it means the same as additionalProperties or
+ * items, because no other schema can evaluate properties or items too; else NULL. */
 static const json_value *unevaluated_of(const schema_compiler *c, const json_value *schema, const char *name) {
     static const char *const others[] = {"allOf", "anyOf",       "oneOf",    "not",
                                          "if",    "then",        "else",     "dependentSchemas",

@@ -77,11 +77,11 @@ static bool add_literal(builder *b, cllm_string text, uint32_t from, uint32_t to
 
 /* ---------------------------------------------------------------------------------------------- text without marks */
 
-/* A trie of the characters of marks, which must not occur. The node that a text has reached is the longest beginning of
- * a mark that the text ends with (Aho and Corasick 1975). */
+/* A trie of the characters of marks, which must not occur. Each node is a beginning of a mark. A text is at the node of
+ * the longest beginning with which the text ends (Aho and Corasick 1975). */
 typedef struct mark_node {
     uint32_t character, parent; /* it is the beginning `parent`, followed by this character */
-    uint32_t fallback;          /* the longest beginning of a mark that it ends with, except itself */
+    uint32_t fallback;          /* the longest beginning of a mark with which it ends, except itself */
     uint32_t node;              /* of the network */
     bool is_mark;               /* it ends with a whole mark */
 } mark_node;

@@ -73,7 +73,7 @@ struct cllm_tokenizer {
     const pretokenizer *pre; /* byte-level BPE; else NULL */
     bool guessed_pre;        /* the file does not name it */
     bool wants_nfc;          /* text between special tokens is put into Unicode's NFC first */
-    bool cuts_lines;      /* SentencePiece BPE: lines, and the runs of line feeds between them, are merged one by one */
+    bool cuts_lines;      /* SentencePiece BPE: each line, and each run of line feeds between lines, is merged alone */
     bool whole_line_ends; /* a run of line feeds that is a token becomes that token */
     bool keeps_capitals, keeps_accents; /* WordPiece */
 

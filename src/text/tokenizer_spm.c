@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* Merge lines, and the runs of line feeds between them, one by one. */
+/* Merge each line alone, and each run of line feeds between lines. */
 static cllm_status encode_lines(merger *m, const char *text, size_t length, token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
     for (size_t at = 0, end; at < length && status == CLLM_OK; at = end) {

@@ -4,8 +4,8 @@
  * A token's score is the logarithm of its probability, so the score of a text is the sum of its tokens' scores.
  * Viterbi's algorithm finds the best cut (Kudo 2018): for each position, in order, it finds the best tokens up to
  * there. A character that is not a token becomes the unknown token, whose score is below all others; several in a row
- * become one. As in merger.c, boundaries that no token spans cut the text into stretches, which are short enough to
- * stay in the cache. */
+ * become one. As in merger.c, the text is cut into stretches at the boundaries that no token spans. They are short
+ * enough to stay in the cache. */
 #include "base/error.h"
 #include "base/utf8.h"
 #include "gguf/gguf.h"
@@ -89,7 +89,7 @@ static bool normalise(const cllm_tokenizer *t, const char *text, size_t length, 
 
 /* ------------------------------------------------------------------------------------------ the best path */
 
-/* The best way to cut a stretch up to a position: the last token of it. */
+/* The best way to cut a stretch up to a position, as its last token. The token before it is the last one at `begin`. */
 typedef struct best_path {
     double score;   /* of the whole text so far */
     uint32_t begin; /* where the last token begins; NOWHERE: no token ends here */

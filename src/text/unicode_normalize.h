@@ -20,8 +20,8 @@ size_t unicode_decompose(uint32_t code_point, uint32_t parts[UNICODE_MOST_PARTS]
 
 /* The data. */
 
-/* A character that is equal to `first` followed by `second`, or, if second is 0, to `first` alone. `second` itself is
- * never such a character. */
+/* A character, `composite`, that is equal to `first` followed by `second`, or, if second is 0, to `first` alone.
+ * `second` itself is never a composite. */
 typedef struct unicode_pair {
     uint32_t composite, first, second;
 } unicode_pair;
