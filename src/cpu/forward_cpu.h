@@ -155,7 +155,7 @@ attention_room attention_room_in(const layer_config *l, void *scratch);
 /* Tokens that an attention item processes together. */
 uint32_t attention_tokens(const layer_config *l);
 
-/* The number of parts of a layer for which there is memory. */
+/* The number of attention_parts for which there is memory in a layer. */
 uint64_t attention_parts(const layer_config *l, uint32_t n_chunks);
 
 /* Bytes that forward_cpu_create allocates, without pages; UINT64_MAX on overflow. */

@@ -76,7 +76,7 @@ static void keep_last(const forward_cpu *f, enum half half, const forward_span *
 
 /* ------------------------------------------------------------------------------------------------ mixtures */
 
-/* RWKV 6: the input of the products that make what a token adds to the weights. */
+/* RWKV 6: make the input of the products of make_mix_weights. */
 static void shift_for_weights_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
