@@ -82,8 +82,9 @@ typedef struct forward_buffers {
     /* recurrent layers */
     float *recurrent_in;   /* [n_batch][n_in] result of the first product */
     float *recurrent_gate; /* [n_batch][inner_size] for delta nets, RECURRENT_MAMBA_HEADS and RWKV */
-    /* [n_batch]; for delta nets betas and alphas: [2][n_heads], or [n_heads + inner_size] if each element of a key has
-     * an alpha; for Mamba steps: [inner_size], or [n_heads] in RECURRENT_MAMBA_HEADS; for RWKV [n_parts][mix_rank] */
+    /* [n_batch]; for delta nets betas and alphas: [2 * n_heads] in the order of read_steps (recurrent.c), or
+     * [n_heads + inner_size] if each element of a key has an alpha; for Mamba steps: [inner_size], or [n_heads] in
+     * RECURRENT_MAMBA_HEADS; for RWKV [n_parts][mix_rank] */
     float *recurrent_steps;
     float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] for Mamba */
     /* [n_batch] of step_rank: for Mamba the steps in recurrent_parts; for RWKV compressed decays; for

@@ -250,7 +250,7 @@ static void step_7(const forward_cpu *f, size_t b, size_t first, const float *fr
     for (size_t i = 0; i < n; i++) out[i] = (out[i] + own * value[i]) * gate[i];
 }
 
-/* One head of a span; its last item stores the vector that the half read last. */
+/* One head of a span. The last item of a span stores the last vector that the time mix read. */
 static void head_item(void *argument, size_t item, uint32_t thread) {
     const forward_cpu *f = argument;
     const recurrent_config *r = &f->model.config->recurrent;

@@ -92,7 +92,7 @@ cllm_status plan_model_engine(const cllm_model *model, const engine_settings *se
 typedef struct offload {
     gpu gpu;
     forward_gpu *forward;                          /* NULL: the CPU does everything */
-    char note[sizeof(((cllm_error *)0)->message)]; /* why "auto" found no usable GPU; else "" */
+    char note[sizeof(((cllm_error *)0)->message)]; /* why "auto" uses no GPU; else "" */
 } offload;
 
 /* Find the GPU that the options ask for, if any, decide how many layers it gets (settings->n_gpu_layers), plan the
