@@ -4,9 +4,10 @@
  *
  * For each query: scores of the positions that it sees, their softmax, and the sum of the values weighted by it. The
  * query heads that share a key/value head (grouped-query attention, Ainslie et al. 2023) are processed together, and so
- * are neighbouring tokens. Positions come in chunks; a query's results for the chunks are merged in ascending order. A
- * block of tokens goes through its chunks one after another. If that is too much for one item, as for a token far into
- * a context, the chunks are shared among the threads and merged afterwards. The operations are the same.
+ * are neighbouring tokens. Positions come in chunks; a query's results for the chunks are merged in ascending order.
+ * Usually an item, the work that a thread takes at a time, is a block of tokens, which goes through its chunks one
+ * after another. If that is too much for one item, as for a token far into a context, each chunk becomes an item, and
+ * the results are merged afterwards. The operations are the same.
  *
  * Multi-head latent attention (DeepSeek-AI 2024) stores one compressed vector c for each position and all heads. Keys
  * and values would be the products k_b c and v_b c. Instead, queries are multiplied by the transpose of k_b before the
@@ -200,8 +201,8 @@ static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
 }
 
 /* For a token: apply norms to the compressed keys and values, rotate its key and queries, store the key. The part of
- * its queries without RoPE goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b; the rotated part goes to
- * f->buffers.rotated, after the kv_rank elements where the result of k_b will be. */
+ * its queries without RoPE goes to f->buffers.latent_queries, [n_heads][rows][plain], to be multiplied by the transpose
+ * of k_b. The rotated part goes to f->buffers.rotated, after the kv_rank elements left free for that product. */
 static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -350,8 +351,9 @@ static uint32_t within_chunk(uint32_t position, uint32_t first) {
     return position <= first ? 0 : position - first < KV_CHUNK ? position - first : KV_CHUNK;
 }
 
-/* ALiBi's slopes fall from head to head by a constant factor. With n heads, a power of two, the last one is 2^-max.
- * Further heads have slopes half a step above those of head 0, head 1 and so on. */
+/* ALiBi's slopes fall from head to head by a constant factor. If n, the number of heads, is a power of two, head i has
+ * the slope 2^(-max * (i + 1) / n), so the last head has 2^-max. Otherwise n is the power of two below that number, and
+ * the heads from n on have the slopes 2^(-max * (i + 1/2) / n), for i = 0, 1 and so on. */
 static float alibi_slope(float max_bias, uint32_t n_heads, uint32_t head) {
     uint32_t n = 1;
     if (max_bias == 0) return 0;
@@ -519,9 +521,9 @@ static void measure_span(attention_work *work, uint32_t s) {
     work->cost[ATTEND] += cost;
 }
 
-/* Decide which spans are processed by chunks. Otherwise an item is a block of tokens and goes through all chunks that
- * the block sees. If that is more than an item's share of the work, each chunk becomes an item, provided that there is
- * memory for the parts. Only spans of one block are cut in this way, because longer ones have enough items. */
+/* Decide which spans are processed by chunks: each chunk is an item. These are spans of a single block of tokens for
+ * which one item would be more than its share of the work, if there is memory for the parts. In all other spans each
+ * block is an item, and goes through all chunks that it sees; longer spans have enough items. */
 static void cut_spans(attention_work *work) {
     const forward_cpu *f = work->f;
     const layer_config *l = layer_of(f);

@@ -139,7 +139,8 @@ static void unpack_Q8_0(const block_Q8_0 *block, float *restrict out) {
 
 /* ------------------------------------------------------------------------------- k-quants: super-blocks of 256
  *
- * A super-block's half scales the small integer scales of its sub-blocks: 16 of 16 elements, or 8 of 32.
+ * A super-block has 16 sub-blocks of 16 elements, or 8 of 32. A sub-block's scale is a small integer times the scale of
+ * the super-block, which is a half.
  *
  * Two-bit fields (Q2_K, Q3_K, and the upper bits of Q6_K) come in fours: the byte at 16 * part + i, part 0..3, holds
  * element i of the sub-blocks s, s + 2, s + 4 and s + 6, from the low bits up, where s = 0, 1, 8, 9 for the parts.
@@ -365,8 +366,9 @@ static void unpack_MXFP4(const block_MXFP4 *block, float *restrict out) {
     }
 }
 
-/* Four sub-blocks of 16. Each has 8 bytes, low nibbles first, and a scale: a float with 4 bits of exponent, whose bias
- * is 7, and 3 bits of mantissa. The top bit is ignored, and 0x7F is 0. */
+/* Four sub-blocks of 16. Each has 8 bytes, with elements 0..7 in the low nibbles and 8..15 in the high ones, and a
+ * scale: a float with 4 bits of exponent, whose bias is 7, and 3 bits of mantissa. The scale's top bit is ignored, and
+ * 0x7F is 0. */
 typedef struct block_NVFP4 {
     uint8_t scales[4];
     uint8_t quants[32];

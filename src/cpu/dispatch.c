@@ -49,7 +49,7 @@ static bool has_i8mm(void) { return has_neon() && has_feature("hw.optional.arm.F
 static const struct isa {
     bool (*present)(void);
     const cpu_kernels *const *table;
-    const char *names; /* names of all kernels of a CPU that has these as its best */
+    const char *names; /* all kernels that run on a CPU whose best kernels are these */
 } isas[] = {
     {always, &kernels_scalar, "scalar"},
     {has_avx2, &kernels_avx2, "scalar, avx2"},

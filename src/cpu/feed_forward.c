@@ -4,7 +4,7 @@
  *
  * Experts: the router's scores -> each token's chosen experts and their weights -> tokens sorted by expert, so that
  * each expert's matrices are multiplied by all its tokens at once -> the experts' networks -> each token's weighted
- * sum, always in the order of its choice. So a token's result has the same bits in any batch. */
+ * sum, in the order in which its experts were chosen. So a token's result has the same bits in any batch. */
 #include "cpu/steps.h"
 
 #include "base/exponential.h"
@@ -265,8 +265,8 @@ static bool experts_quantize(const forward_cpu *f) {
     return reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps);
 }
 
-/* x: beside a dense network, the experts read a different norm of it than the router does. Otherwise they read
- * f->buffers.normed. */
+/* The router and the experts read f->buffers.normed. But beside a dense network (NETWORK_BOTH) the experts read another
+ * norm of x; x is used only for that. */
 static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     const model_config *c = f->model.config;
     const layer_weights *w = weights_of(f);

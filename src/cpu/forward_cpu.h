@@ -82,8 +82,9 @@ typedef struct forward_buffers {
     /* recurrent layers */
     float *recurrent_in;   /* [n_batch][n_in] result of the first product */
     float *recurrent_gate; /* [n_batch][inner_size] for delta nets, RECURRENT_MAMBA_HEADS and RWKV */
-    /* [n_batch]; for delta nets betas and alphas: [2][n_heads], or [n_heads + inner_size] if each element of a key has
-     * an alpha; for Mamba steps: [inner_size], or [n_heads] in RECURRENT_MAMBA_HEADS; for RWKV [n_parts][mix_rank] */
+    /* [n_batch]; for delta nets betas and alphas: [2 * n_heads] in the order of read_steps (recurrent.c), or
+     * [n_heads + inner_size] if each element of a key has an alpha; for Mamba steps: [inner_size], or [n_heads] in
+     * RECURRENT_MAMBA_HEADS; for RWKV [n_parts][mix_rank] */
     float *recurrent_steps;
     float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] for Mamba */
     /* [n_batch] of step_rank: for Mamba the steps in recurrent_parts; for RWKV compressed decays; for
@@ -155,7 +156,7 @@ attention_room attention_room_in(const layer_config *l, void *scratch);
 /* Tokens that an attention item processes together. */
 uint32_t attention_tokens(const layer_config *l);
 
-/* The number of parts of a layer for which there is memory. */
+/* The number of attention_parts for which there is memory in a layer. */
 uint64_t attention_parts(const layer_config *l, uint32_t n_chunks);
 
 /* Bytes that forward_cpu_create allocates, without pages; UINT64_MAX on overflow. */

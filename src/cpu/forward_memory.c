@@ -117,9 +117,9 @@ static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     const size_t needs[] = {
         kernels->matmul_scratch_bytes((uint32_t)longest),
         most_of.room,
-        (size_t)c->n_embd * sizeof(float), /* a row of an embedding table, */
-        (size_t)c->n_layers * c->n_embd_per_layer * sizeof(float),
-        (size_t)c->kv_rank * sizeof(float),                           /* or of keys */
+        (size_t)c->n_embd * sizeof(float),                            /* a row of the embeddings, */
+        (size_t)c->n_layers * c->n_embd_per_layer * sizeof(float),    /* of the layers' own embeddings, */
+        (size_t)c->kv_rank * sizeof(float),                           /* or of k_b (latent attention) */
         (2 * (size_t)r->state_size + r->head_length) * sizeof(float), /* factors of a state's rows, and a value */
     };
     size_t most = 0;

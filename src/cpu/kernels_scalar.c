@@ -110,7 +110,7 @@ static void scalar_layer_norm(const float *x, const float *weight, float epsilon
 
 static float gelu_erf(float x) { return x * 0.5f * erfcf(x * -0.70710678f); }
 
-/* The form by tanh: 0.5 x (1 + tanh(u)) is x * sigmoid(2 u). */
+/* The form with tanh: 0.5 x (1 + tanh(u)) is x * sigmoid(2 u). */
 static float gelu(float x) { return x * sigmoid(1.5957691216f * (x + 0.044715f * x * x * x)); }
 
 static float clamped_swiglu(float gate, float up) {

@@ -76,7 +76,7 @@ static void keep_last(const forward_cpu *f, enum half half, const forward_span *
 
 /* ------------------------------------------------------------------------------------------------ mixtures */
 
-/* RWKV 6: the input of the products that make what a token adds to the weights. */
+/* RWKV 6: make the input of the products of make_mix_weights. */
 static void shift_for_weights_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -250,7 +250,7 @@ static void step_7(const forward_cpu *f, size_t b, size_t first, const float *fr
     for (size_t i = 0; i < n; i++) out[i] = (out[i] + own * value[i]) * gate[i];
 }
 
-/* One head of a span; its last item stores the vector that the half read last. */
+/* One head of a span. The last item of a span stores the last vector that the time mix read. */
 static void head_item(void *argument, size_t item, uint32_t thread) {
     const forward_cpu *f = argument;
     const recurrent_config *r = &f->model.config->recurrent;

@@ -219,8 +219,8 @@ void merge_streams(forward_cpu *f, uint32_t n_rows, float *x);
 /* What comes after the two halves of a layer, if anything. x: [n_rows][n_embd] */
 void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x);
 
-/* x becomes the norm of the sum of x and f->buffers.projected, the result of half a layer. If `second` has a weight, x
- * then becomes the second norm of the sum of that result and the old x. */
+/* x becomes norm(x + f->buffers.projected), where projected is the result of half a layer. If `second` has a weight, x
+ * becomes second(old x + norm(old x + projected)). */
 void add_and_norm(forward_cpu *f, const norm_weights *norm, const norm_weights *second, float *x, uint32_t n_rows);
 
 /* x += residual_scale * the norm (if there is one) of f->buffers.projected, the result of half a layer. */

@@ -1,7 +1,8 @@
 /* Alternating updates (AltUp, Baykal et al. 2023): a token has several vectors beside x, but layers compute only with
- * x. Before a layer each vector, including x, becomes a prediction: its own value plus a mix of all. After the layer
- * each one is corrected by the difference between the layer's result and x's prediction. A small router computes both
- * mixes from x. At the end of the last layer x becomes the mean of all vectors.
+ * x. The others begin as products of x, scaled to its length. Before a layer each vector, including x, becomes a
+ * prediction: its own value plus a mix of all. After the layer each one is corrected by the difference between the
+ * layer's result and x's prediction. A small router computes both mixes from x. After the last layer each other vector
+ * is multiplied by a matrix and scaled to the length of x; then x becomes the mean of all.
  *
  * These models also have LAuReL (Menghani et al. 2024): a low-rank product beside attention.
  *

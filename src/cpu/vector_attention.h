@@ -167,7 +167,7 @@ INLINE attention_part exponentiate(float *scores, visible_range visible) {
     return (attention_part){max, sum_of_partials(sums)};
 }
 
-/* Values of positions first .. end - 1. Elements of a group have a row for each position of the chunk. */
+/* Add the values of positions first .. end - 1. rows: [n_groups][KV_CHUNK][KV_LANES] elements. */
 INLINE void add_positions(const cllm_kv_type type, const size_t n_queries, const size_t n_groups, const char *rows,
                           size_t first, size_t end, const float *const *factors, row_sums *sums) {
     add_rows(type, n_queries, n_groups, rows + first * KV_LANES * kv_element_bytes(type), KV_CHUNK, end - first,

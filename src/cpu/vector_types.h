@@ -21,8 +21,8 @@
  *
  *   ints dot(ints sum, ints w, ints y)      sum += four products a lane; y: int8, w: 0..63, or int8 plus WIDE_OFFSET
  *   WIDE_OFFSET                             0 if w may be signed, else 128
- *   SMALL_SUMS(bits)                        only if sums of small weights are faster in 16 bits: how many dot_small
- *                                           such a sum has room for, if w is below 2^bits
+ *   SMALL_SUMS(bits)                        only if sums of small weights are faster in 16 bits: how many calls of
+ *                                           dot_small may add to such a sum, if w is below 2^bits
  *   ints dot_small(ints sum, ints w, ints y)       as dot, with a sum in 16 bits
  *   ints dot_total(ints sum)                       turns that sum into one int32 for each lane
  *   ints lookup(const int8_t table[16], ints indices)       a table entry for each byte, which is 0..15

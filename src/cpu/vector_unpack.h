@@ -382,7 +382,7 @@ INLINE void unpack_TQ1_0(row_lanes rows, size_t unit, unpacked_sink sink, void *
     read_16(rows, at + 32, q);
     UNROLLED for (size_t j = 0; j < 4; j++) x[j] = fractions_of(q[j]);
     fractions last = fractions_of(read_4(rows, at + 48));
-    /* a block is two digits of 16 bytes; the last one is one such digit, and four digits of 4 bytes */
+    /* blocks 5 and 6: two digits each of 16 bytes; block 7: the fifth digit of these, and four digits of 4 bytes */
     for (size_t block = 5; block < 8; block++) {
         UNROLLED for (size_t j = 0; j < 4; j++) u.w[j] = next_digits(&x[j]);
         if (block < 7) {

@@ -61,7 +61,8 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
 /* The sizes of the pages, the prefix cache and the states for a context of n_ctx positions. */
 kv_size settings_kv_size(const model_config *config, const engine_settings *settings, uint32_t n_ctx);
 
-/* The most floats that a row of output takes while it is computed: an embedding; then a row of any kind. */
+/* The most floats that a row of output takes while it is computed. embedding_length is for embeddings and scores,
+ * output_length for rows of any kind. */
 static inline size_t embedding_length(const model_config *c) {
     const size_t n = c->n_embd > c->n_embd_out ? c->n_embd : c->n_embd_out;
     return n > c->n_scores ? n : c->n_scores;
@@ -90,8 +91,8 @@ cllm_status plan_model_engine(const cllm_model *model, const engine_settings *se
 /* The layers of an engine on a GPU. */
 typedef struct offload {
     gpu gpu;
-    forward_gpu *forward;                          /* NULL: the CPU does everything, */
-    char note[sizeof(((cllm_error *)0)->message)]; /* and this is the reason, if "auto" asked for a GPU; or "" */
+    forward_gpu *forward;                          /* NULL: the CPU does everything */
+    char note[sizeof(((cllm_error *)0)->message)]; /* why "auto" uses no GPU; else "" */
 } offload;
 
 /* Find the GPU that the options ask for, if any, decide how many layers it gets (settings->n_gpu_layers), plan the
@@ -120,7 +121,8 @@ struct cllm_sequence {
     sequence_state states[STATES_PER_SEQUENCE];
     uint32_t branch; /* where its text diverged from an older text in the prefix cache; 0: nowhere */
     /* The length of a state that must stay while tokens come one by one. A call with several tokens, or with replayed
-     * ones, sets it: near the end of the prompt if the call ends one, else the sequence's length before the call. */
+     * ones, sets it to the greater of two lengths: the sequence's before the call and, if the call evaluates the end of
+     * a prompt, the one a little before that end. */
     uint32_t turn;
 
     /* during a call of cllm_eval */

@@ -15,7 +15,7 @@
 #define MAX_BATCH     65536u
 #define MAX_SEQUENCES 4096u
 #define DEFAULT_BATCH 512u
-#define CONTEXT_STEP  64u /* a capped context is a multiple of this */
+#define CONTEXT_STEP  64u /* a context that this file makes smaller is a multiple of this */
 
 static uint32_t default_threads(void) {
     uint32_t cores = system_cores();

@@ -77,8 +77,8 @@ static void unlist(prefix_cache *cache, uint32_t page) {
     if (cache->known[page].previous != KV_NONE) cache->pages->pages[cache->known[page].previous].n_followers--;
 }
 
-/* Find the least recently used page that can be evicted, or with `windowed` the one whose windowed part can. There must
- * be one. */
+/* Find the least recently used page that can be evicted. windowed: only its windowed part must be evictable. There must
+ * be such a page. */
 static uint32_t oldest(const prefix_cache *cache, bool windowed) {
     uint32_t best = KV_NONE;
     for (uint32_t i = 0; i < cache->pages->pools[KV_FULL].n_pages; i++) {

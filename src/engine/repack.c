@@ -52,8 +52,8 @@ static bool repack_matrix(repacking *r, matrix *w) {
     return true;
 }
 
-/* The next matrix, or NULL after the last one. at: number of places visited so far. The embeddings are not among them,
- * unless they are the output matrix too. */
+/* The next matrix to copy: those of all layers, then the output matrix; NULL after that. at: number of tensors visited
+ * so far. The embeddings are left out, unless they are the output matrix too. */
 static matrix *next_matrix(cllm_model *model, uint64_t *at) {
     const uint64_t n_places = (uint64_t)model->config.n_layers * N_LAYER_TENSORS;
     while (*at < n_places) {

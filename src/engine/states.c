@@ -63,9 +63,9 @@ static uint32_t near_end(const cllm_sequence *s) {
  * fails leaves nothing useful in `to`.
  *
  * While tokens come one by one, a state stays only once every FEW tokens, because replaying fewer takes little time. So
- * the state after the prompt stays for a while: a small model goes back to it after its guesses. The state near the
- * prompt's end (`turn`) never loses its slot to these: the next prompt may diverge from the text there, because it does
- * not repeat the reasoning. */
+ * the state after the prompt stays for a while. A small model that makes drafts needs this: after each draft it goes
+ * back to an earlier length. These states never take the slot of the state near the prompt's end (`turn`): the next
+ * prompt may diverge from the text there, because it does not repeat the reasoning. */
 void states_plan(cllm_sequence *s, forward_span *span) {
     const bool single = s->span->count == 1;
     const uint32_t from = states_find(s, s->next);

@@ -1,7 +1,8 @@
-/* Fills the numbers of a batch. Items of attention are listed up to three times: for layers that see everything, for
- * windowed layers, and for the rows that the last layer keeps. A few tokens with one item each would leave most of a
- * GPU idle. So if they see more than one chunk, and there is memory for the parts, each chunk becomes an item of its
- * own. Either way the bits are the same. */
+/* Fills the numbers of a batch. Items of attention, each the work of one group, are listed up to three times: for
+ * layers that see everything, for windowed layers, and for the rows that the last layer keeps. A few tokens with one
+ * item each would leave most of a GPU idle. So if they see more than one chunk, each chunk becomes an item of its own.
+ * Its result is a part, and merging joins the parts. This needs memory for the parts. The bits are the same as with one
+ * item. */
 #include "gpu/batch.h"
 
 #include "base/checked.h"

@@ -10,7 +10,7 @@
 typedef struct attention_list {
     uint32_t items, n_items;   /* attention_item: where in the numbers, and how many */
     uint32_t merges, n_merges; /* merge_item: the same */
-    uint32_t n_parts;          /* parts of one head that the merges read in total */
+    uint32_t n_parts;          /* results of single chunks that the merges read in total, counted for one head */
     uint64_t n_positions;      /* positions that the items read in total */
 } attention_list;
 
@@ -36,7 +36,7 @@ typedef struct gpu_batch {
 /* Most numbers of a batch; UINT64_MAX: more than the kernels can count. */
 uint64_t batch_most_numbers(const model_config *config, const kv_size *size);
 
-/* How many parts of one head there is memory for. A part belongs to a token and a chunk. */
+/* How many parts there is memory for, counted for one head. A part is attention's result for a token and a chunk. */
 uint64_t batch_columns(const kv_size *size);
 
 /* Bytes that batch_create allocates. */

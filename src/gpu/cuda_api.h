@@ -82,7 +82,7 @@ enum { CUDA_CONSTANTS(CUDA_CONSTANT) };
     X(const char *, nvrtcGetErrorString, nvrtcGetErrorString, (nvrtcResult))                                     \
     X(nvrtcResult, nvrtcVersion, nvrtcVersion, (int *major, int *minor))                                         \
     X(nvrtcResult, nvrtcGetNumSupportedArchs, nvrtcGetNumSupportedArchs, (int *count))                           \
-    X(nvrtcResult, nvrtcGetSupportedArchs, nvrtcGetSupportedArchs, (int *architectures)) /* 90: sm_90; rising */ \
+    X(nvrtcResult, nvrtcGetSupportedArchs, nvrtcGetSupportedArchs, (int *architectures)) /* 90: sm_90; sorted */ \
     X(nvrtcResult, nvrtcCreateProgram, nvrtcCreateProgram,                                                       \
       (nvrtcProgram *, const char *text, const char *name, int n, const char *const *headers,                    \
        const char *const *names))                                                                                \

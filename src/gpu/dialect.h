@@ -4,7 +4,7 @@
  *
  *   DEVICE LOCAL CONSTANT PRIVATE   where a pointer points: memory of the device, of a group, read-only, of a thread
  *   FN                              a function
- *   KERNEL(name, args, n, BUFFER(..0), .. BUFFER(..n-1)) { uses p.field }     args: the struct behind the n buffers
+ *   KERNEL(name, args, n, BUFFER(..0), .. BUFFER(..n-1)) { uses p.field }     p, of type args, follows the n buffers
  *   LOCAL_ARRAY(type, name, count)  memory of the group; only at the top of a kernel
  *   GROUP_X GROUP_Y GROUP_Z THREAD  which group this is, and which thread of it
  *   BARRIER()                       no thread of the group goes on before all have come here
@@ -118,7 +118,7 @@ typedef unsigned short ushort;
 #define TABLE(type, name, count)       __constant__ type name[count]
 
 #define BITS_TO_FLOAT(b) bits_to_float(b)
-#ifndef CUDA_STAND_IN /* defined by a compiler for the host that has these functions itself */
+#ifndef CUDA_STAND_IN /* tests define it: they compile for the host, and have these functions in C */
 FN float half_to_float(ushort half) {
     float value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));

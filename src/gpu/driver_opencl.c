@@ -39,7 +39,8 @@ static cllm_status done(gpu_device *device, cl_int code, const char *action, con
     return returned(&device->failure, err);
 }
 
-/* The loader stays loaded: drivers behind it have threads and exit handlers that still run after they were used. */
+/* The loader stays loaded: the drivers that it loads have threads and exit handlers, which run even after the last
+ * call. */
 static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     const char *missing = NULL;
 #if defined(__APPLE__)

@@ -615,7 +615,7 @@ static void run(forward_gpu *f, const launch *l) {
 }
 
 /* Measure a copy. If times are measured, it copies more than caches hold, or less if there is no memory for that. If
- * not, it copies only a little. */
+ * launches are only reported, it copies only a little. */
 static cllm_status measure_copy(forward_gpu *f, cllm_error *err) {
     const gpu_driver *driver = f->gpu.driver;
     gpu_buffer *from = NULL, *to = NULL;

@@ -48,8 +48,8 @@ gpu_needs forward_gpu_needs(const model_config *config, const model_weights *wei
 typedef struct forward_gpu forward_gpu;
 
 /* Copy the weights to the device, or let it read them in place, and compile the program. progress: called with the
- * bytes of weights that are done, and all; may be NULL. All pointers stay borrowed. out: owned. The matrices must not
- * be interleaved. Errors: DEVICE, MEMORY, CANCELLED. */
+ * bytes of weights that are done, and the bytes of all weights; may be NULL. All pointers stay borrowed. out: owned.
+ * The matrices must not be interleaved. Errors: DEVICE, MEMORY, CANCELLED. */
 cllm_status forward_gpu_create(const gpu *g, const model_config *config, const model_weights *weights,
                                const gpu_settings *settings, cllm_progress progress, void *user, forward_gpu **out,
                                cllm_error *err);
