@@ -2,8 +2,8 @@
  * After it: bench_report.c prints the results.
  *
  * All runs use the same list of token ids, also for decoding: nothing is sampled. So a sequence that is truncated to
- * `depth` has the right tokens before the measured ones. They are evaluated once, untimed. Each test runs once to warm
- * up, before the timed runs. */
+ * `depth` has the right tokens before the measured ones. Tokens before `depth` are evaluated once, untimed. Each test runs
+ * once to warm up, before the timed runs. */
 #include "bench.h"
 
 #include "commands.h"

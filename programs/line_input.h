@@ -16,9 +16,9 @@ line_input *line_input_create(const char *const *completions);
 void line_input_destroy(line_input *in);
 
 /* Read a line, without its newline; newlines in it were pasted. begun: text that the line starts with, which the user
- * edits, or NULL; plain lines start empty. line: out, valid until the next call. INTERRUPTED: Ctrl-C; then `length` says
- * whether there was a text on the line, which is gone. ENDED: Ctrl-D on an empty line, the end of the input, or a signal
- * to end. */
+ * edits, or NULL; plain lines start empty. line: out, valid until the next call. INTERRUPTED: Ctrl-C; then `length`
+ * says whether there was a text on the line, which is gone. ENDED: Ctrl-D on an empty line, the end of the input, or a
+ * signal to end. */
 line_result line_input_read(line_input *in, const char *prompt, const char *begun, const char **line, size_t *length);
 
 /* Add a line to the history, if there is one. */

@@ -694,7 +694,7 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
     struct option *longs = tables->longs;
     char *letters = tables->letters;
     *letters++ = '-'; /* arguments between the options come out in order */
-    *letters++ = ':'; /* a missing value is told from an unknown option */
+    *letters++ = ':'; /* the result for a missing value is ':'; for an unknown option it is '?' */
     for (int i = 0; i < N_ROWS + N_ALIASES; i++) {
         const option_row *row = i < N_ROWS ? &rows[i] : row_named(c->bit, aliases[i - N_ROWS].meant);
         if (!row || !(row->commands & c->bit)) continue;
@@ -727,7 +727,7 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
 
 /* Options of llama.cpp and ollama, and what to use here instead. Others are in the table of server_flags.c. */
 static const struct {
-    unsigned commands; /* commands that have the option named in the text; ANY if the text names the command too */
+    unsigned commands; /* commands that have the option that `instead` names; ANY if it names the command too */
     const char *word, *instead;
 } foreign[] = {
     {ANY, "-hf", BY_HUB},
@@ -1015,7 +1015,7 @@ static int parse_own_words(const command *c, int argc, char **argv, options *o) 
     if (!o->arguments || !o->overrides || !o->loras || !o->steps || !o->bias || !o->breakers)
         return fail("out of memory");
     o->sampling.logit_bias = o->bias;
-    for (int own = 0; own < 2; own++) /* the command's own defaults come last: its options share fields with others' */
+    for (int own = 0; own < 2; own++) /* the command's own defaults come last: other commands use the same fields */
         for (int i = 0; i < N_ROWS; i++)
             if (rows[i].initial && (own == 0 || rows[i].commands & c->bit)) set_value(&rows[i], rows[i].initial, o);
     o->gpu_layers = AS_MANY_AS_FIT;

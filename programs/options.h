@@ -63,7 +63,7 @@ typedef struct options {
     const char *draft;        /* "lookup" or "none" */
     const char *draft_model;  /* a small model's file, or NULL */
     uint64_t threads;         /* 0: the cores this process may use */
-    uint64_t ctx;             /* 0: not given */
+    uint64_t ctx;             /* 0: the default, such as the model's own context */
     uint64_t batch;           /* most tokens in one forward pass */
     const char *kv_type;      /* "f16", "f32" or "q8_0" */
     const char *cpu_isa;      /* NULL: the best that this CPU has */

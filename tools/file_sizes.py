@@ -26,7 +26,7 @@ def tensors(file, n_layers, embd, ff, heads, kv_heads, head, vocab, has_output):
     output = main if main in ("Q8_0", "F16") else "Q6_K"
     yield vocab * embd, output
     if has_output:
-        yield vocab * embd, main  # the embeddings; without them, the output is both
+        yield vocab * embd, main  # the embeddings; a model without this matrix uses its output matrix for both
     for layer in range(n_layers):
         # in a mix, the first and the last eighth of the layers have better values and down projections, and between
         # them every third layer

@@ -84,7 +84,7 @@ struct exchange {
     double last_sent;         /* of a stream; the ticker reads it only while the connection is suspended */
     bool wants_ping;          /* set by the ticker while the connection is suspended: send a sign of life */
 
-    /* the answer: written by the handler; before and after it by the connection's thread */
+    /* the answer: written by the handler while it runs, otherwise by the connection's thread */
     int status;
     unsigned retry_after; /* seconds, or 0 */
     const char *type;     /* borrowed: a constant */
@@ -114,7 +114,8 @@ void answer_failure(exchange *x, const failure *f);
 /* Queue a request and answer with its result. The request is taken. */
 void answer_request(exchange *x, request *r);
 
-/* The same for a request without a model: no scheduler gets it, and the caller adds its events. It must be complete. */
+/* The same for a request without a model: no scheduler gets it, and the caller adds its events. The caller has called
+ * request_complete before. */
 void answer_events(exchange *x, request *r);
 
 void exchange_wake(exchange *x); /* let its connection look for new events */

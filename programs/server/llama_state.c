@@ -137,7 +137,7 @@ typedef struct slot_order {
     cllm_error err; /* CLLM_OK if it was done */
 } slot_order;
 
-/* Make a sequence with the last tokens of the slot: from the cache; the missing ones are evaluated again. */
+/* Make a sequence with the text that ran last in the slot: from the cache; missing tokens are evaluated again. */
 static cllm_status sequence_of(const slot_order *order, const slot *at, cllm_sequence **sequence, cllm_error *err) {
     cllm_engine *engine = scheduler_engine(order->model->scheduler);
     cllm_status status = cllm_sequence_create(engine, sequence, err);

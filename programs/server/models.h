@@ -71,7 +71,8 @@ path_text model_path(const served_model *m);
 /* A message about the file at `path`, for clients: without the folder, if it begins with the path. */
 const char *without_folder(const char *message, const char *path);
 
-/* If the server serves pulled models, not models of the command line: add a model, or a newer file of one. */
+/* True if the server serves pulled models, not models of the command line. models_add_pulled may be called only
+ * then: it adds a model, or a newer file of one. */
 bool models_are_pulled(void);
 const options *models_options(void); /* of the command line */
 bool models_add_pulled(const char *name, const char *path);

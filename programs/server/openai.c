@@ -117,7 +117,7 @@ static json_t *begin_object(const request *r, const char *object) {
     return o;
 }
 
-/* Fields that OpenAI does not have: the seed, and how long it took. */
+/* Fields that OpenAI does not have: the seed and the timings. */
 static void put_extras(const request *r, json_t **o, usage u) {
     json_put(o, "seed", json_integer((json_int_t)r->sampling.seed));
     json_put(o, "timings", llama_timings(u));

@@ -310,7 +310,7 @@ typedef struct stream_state {
     size_t n_items;
     item_kind open;
     size_t call;       /* for ITEM_CALL */
-    size_t begins;     /* where the open item begins in its text of the outcome */
+    size_t begins;     /* where the open item begins in the outcome's text of its kind */
     size_t n_texts[3]; /* bytes of each kind that were sent */
 } stream_state;
 

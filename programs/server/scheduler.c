@@ -158,7 +158,7 @@ static void empty_slot(scheduler *s, uint32_t index) {
     request_release(r);
 }
 
-/* A choice of the same request with the same prompt that runs; or NULL. */
+/* A running choice of the same request and the same prompt, or NULL. */
 static choice *find_sibling(const scheduler *s, const choice *c) {
     for (size_t i = 0; i < s->n_running; i++) {
         choice *other = s->slots[s->order[i]].choice;

@@ -191,8 +191,8 @@ static void try_call(cllm_answer *a, size_t at, size_t piece, bool listed) {
     a->given = 0;
 }
 
-/* At the beginning of a stretch, skip what opens it. Returns false if it is too early to decide, or if something was
- * skipped or a call begins here: then *again is true. */
+/* At the beginning of a stretch, skip what opens it. Returns false if more text is needed to decide. Returns false and
+ * sets *again to true if something was skipped, or if a call begins here. */
 static bool skip_opening(cllm_answer *a, bool *again) {
     const answer_format *o = a->format;
     const bool in_content = a->state == IN_CONTENT;
@@ -486,8 +486,8 @@ static void add_marks(cllm_answer *a) {
 
 enum { PROMPT_TAIL = 128 };
 
-/* The end of the text that the template wrote, at most PROMPT_TAIL bytes; it begins with the last mark of the answer's
- * role if one is among them. tail: [PROMPT_TAIL], room for the text. */
+/* The last PROMPT_TAIL bytes of the text that the template wrote. If these bytes contain the mark of the answer's role,
+ * the result begins with the last such mark. tail: [PROMPT_TAIL], room for the text. */
 static cllm_string end_of_prompt(const answer_format *o, const cllm_part *prompt, size_t n_parts, char *tail) {
     size_t n = 0;
     for (size_t i = n_parts; prompt && i-- > 0 && n < PROMPT_TAIL;)
@@ -523,7 +523,7 @@ bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, s
            memcmp(written.data + written.length - mark.length, mark.data, mark.length) == 0;
 }
 
-/* Set the state in which the answer begins, which the template's text at the end of the prompt shows. */
+/* Set the state in which the answer begins. The template's text at the end of the prompt shows it. */
 static void begin_answer(cllm_answer *a, const cllm_part *prompt, size_t n_parts) {
     const answer_format *o = a->format;
     char tail[PROMPT_TAIL];

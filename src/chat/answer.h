@@ -85,7 +85,7 @@ void answer_put_typed(answer_text *out, cllm_string value);
 
 /* A call that is being read. */
 typedef struct call_reading {
-    reading state; /* NO: this is not a call; if `begun`, it is a call that breaks off at `end` */
+    reading state; /* NO: no call is here. But NO with `begun`: a call is here, and breaks off at `end` */
     size_t end;    /* YES: the offset after the call */
     bool begun;    /* its name is complete, and its arguments have begun */
     bool in_list;  /* more of them may follow after a comma */

@@ -183,7 +183,7 @@ static reading scan_string(text_reader *r) { /* after its quote */
 reading reader_scan_json(text_reader *r) {
     char open[JSON_MOST_DEPTH];
     size_t depth = 0;
-    bool wants_value = true, may_close = false; /* otherwise a comma or a closing bracket */
+    bool wants_value = true, may_close = false; /* wants_value false: a comma or a closing bracket must follow */
     for (;;) {
         reader_skip_space(r);
         if (r->at == r->length) return at_end(r);

@@ -158,7 +158,7 @@ static void put_free(writer *w, const cllm_string *marks, size_t n) {
 
 /* ------------------------------------------------------------------------------------------------ arguments */
 
-/* A model writes it: see CLLM_GRAMMAR_JSON_SCHEMA_CLOSED. */
+/* A model writes the arguments, so their schema is closed: see CLLM_GRAMMAR_JSON_SCHEMA_CLOSED. */
 static void put_closed(writer *w) {
     const json_value yes = {.kind = JSON_BOOL, .boolean = true};
     put_name(w, text_of("closed"));

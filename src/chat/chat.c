@@ -202,7 +202,7 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
     if (status != CLLM_OK) return status;
     objects[n_objects] = (json_value){.kind = JSON_OBJECT, .count = 1, .members = &member};
     status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, err);
-    cllm_error refusal; /* of changed messages. The caller gets the first refusal, or the error that ends the tries */
+    cllm_error refusal; /* for changed messages; the caller gets the first refusal, or the error that ends the tries */
     for (size_t i = 0; status == CLLM_ERR_ARGUMENT && messages_change(i, &member.value, a, &member.value); i++) {
         status = messages_in_form(&chat->forms, &member.value, a, &member.value, &refusal);
         if (status == CLLM_OK) status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, &refusal);

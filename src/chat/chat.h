@@ -16,7 +16,7 @@ struct cllm_chat {
     json_value variables;      /* bos_token, eos_token ..., spelled as in the vocabulary */
     message_forms forms;       /* the form of messages that the template accepts */
     answer_format format;      /* the format of the model's answers */
-    cllm_string reasoning_end; /* its mark, with the white space around it; or "" */
+    cllm_string reasoning_end; /* the mark that ends reasoning, with the white space around it; or "" */
     char note[160];
 };
 

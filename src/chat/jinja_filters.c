@@ -116,7 +116,7 @@ static jinja_value filter_indent(ARGUMENTS) {
     for (size_t i = 0; !jinja_failed(r) && i < lines.list->count; i++) {
         const jinja_string *line = lines.list->items[i].string;
         const jinja_string *before = i > 0 ? lines.list->items[i - 1].string : NULL;
-        if (before) jinja_put(&b, "\n", 1, jinja_byte_trusted(before, before->length)); /* as its newline was */
+        if (before) jinja_put(&b, "\n", 1, jinja_byte_trusted(before, before->length)); /* trusted as it was */
         if (i == 0 ? first : blank || line->length > 0) jinja_put_string(&b, by.string);
         jinja_put_string(&b, line);
     }
@@ -248,9 +248,9 @@ static int digit_of(char c) {
     return letter >= 'a' && letter <= 'z' ? letter - 'a' + 10 : 99;
 }
 
-/* Read an integer as Python's int() does, if its digits are ASCII: with a prefix like 0x that fits the base, and single "_" between digits.
- * Returns false if it is not one. base: 2 to 36, or 0, which means that the prefix tells it. fits: out, false if the
- * integer has more than 64 bits. */
+/* Read an integer as Python's int() does, if its digits are ASCII: with a prefix like 0x that fits the base, and single
+ * "_" between digits. Returns false if it is not one. base: 2 to 36, or 0, which means that the prefix tells it. fits:
+ * out, false if the integer has more than 64 bits. */
 static bool read_integer(cllm_string s, int64_t base, int64_t *integer, bool *fits) {
     size_t i = s.length > 0 && char_is_one_of(s.data[0], "+-");
     const bool minus = i > 0 && s.data[0] == '-';

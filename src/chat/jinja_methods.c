@@ -206,8 +206,8 @@ static jinja_value method_rpartition(METHOD) { return partition(r, self, args[0]
 
 /* --------------------------------------------------------------------------------------- finding, replacing */
 
-/* The part of a string from character range[0] to range[1]. Both may be missing, or negative, as in a slice. If it
- * begins after its end or after the string's, it is ABSENT: not even "" is in it. */
+/* The part of a string from character range[0] to range[1]. Both may be missing, or negative, as in a slice. If the
+ * range begins after its own end, or after the end of the string, the result is ABSENT: not even "" is found there. */
 static jinja_value between(jinja_run *r, jinja_value self, const jinja_value *range) {
     if (!given(range[0]) && !given(range[1])) return self;
     const jinja_value part = jinja_cut(r, self, range[0], range[1], JINJA_VALUE_NONE);

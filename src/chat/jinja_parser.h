@@ -39,9 +39,9 @@ typedef enum jinja_node_kind {
     NODE_FOR,       /* for a in b if d: c else e; sign 'r': recursive */
     NODE_SET,       /* a = b */
     NODE_CAPTURE,   /* a = the text of c, through the filters b (or NULL) */
-    NODE_WITH,      /* NODE_SETs a, in a scope with c */
+    NODE_WITH,      /* c in a scope of its own, after the NODE_SETs a */
     NODE_MACRO,     /* value: name; a: parameters, c: body; sign: JINJA_VARARGS, JINJA_KWARGS */
-    NODE_CALL_BODY, /* call a with the macro of parameters b and body c as its `caller` */
+    NODE_CALL_BODY, /* call a; its `caller` is a macro with the parameters b and the body c */
     NODE_FILTERED,  /* the text of c, through the filters b */
     NODE_SCOPE,     /* c in a scope of its own */
     NODE_BREAK,

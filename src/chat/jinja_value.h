@@ -187,7 +187,7 @@ bool jinja_byte_trusted(const jinja_string *s, size_t at);
 static inline bool jinja_is_list(jinja_value v) { return v.kind >= JINJA_LIST && v.kind <= JINJA_GENERATOR; }
 bool jinja_is_number(jinja_value v);                /* bool, integer or float */
 double jinja_number(jinja_value v);                 /* of one of those */
-bool jinja_fits(double number);                     /* true if it is an integer of 64 bits, once rounded to zero */
+bool jinja_fits(double number);                     /* true if it is an integer of 64 bits, once rounded towards zero */
 bool jinja_spells(jinja_value v, const char *text); /* true if it is a string with this text */
 
 /* An integer argument; `otherwise` if it is ABSENT or none. */

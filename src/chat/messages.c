@@ -331,7 +331,7 @@ static bool are_one(const json_value *m, const json_value *next) {
            (is_text(role, "assistant") && is_text(next_role, "assistant") && !has_calls(m));
 }
 
-/* Join neighbours of one role into one message. All but its content, such as calls, is that of the last one. */
+/* Join neighbours of one role into one message. All except the content, such as calls, comes from the last one. */
 static bool join_neighbours(message_list *l) {
     uint32_t n_left = 0;
     for (uint32_t i = 0, end; i < l->count; i = end) {

@@ -106,10 +106,10 @@ export class GrowingMarkdown {
   #element;
   #drawn; // called after each change of the document
   #text = '';
-  #settled = 0; // characters of the blocks that can no longer change
-  #nodes = 0; // nodes that show these blocks
-  #links = Object.create(null); // targets of links by name; these blocks define them
-  #naming = []; // those of these blocks that may use such names: { raw, nodes }
+  #settled = 0; // characters of the settled blocks, which can no longer change
+  #nodes = 0; // nodes that show the settled blocks
+  #links = Object.create(null); // targets of links by name, as settled blocks define them
+  #naming = []; // settled blocks that may use such names: { raw, nodes }
   #waiting = false;
   #readyAt = 0;
 
