@@ -178,7 +178,7 @@ static const option_row rows[] = {
      .help = "the seed for requests that give none; -1: a fresh one each time"},
     {IN_SAMPLING, SAMPLES, 0, "typical-p", NUMBER, FIELD(sampling.typical_p), "F", .lower = 0, .lower_is_out = true,
      .upper = 1, .initial = "1",
-     .help = "keep the tokens whose surprise is closest to the expected one, until they sum to F"},
+     .help = "keep the tokens whose surprise is closest to the expected one, until their probabilities sum to F"},
     {IN_SAMPLING, SAMPLES, 0, "top-n-sigma", NUMBER, FIELD(sampling.top_n_sigma), "F", .lower = -1, .upper = INFINITY,
      .initial = "-1", .help = "keep logits within F standard deviations of the largest; -1 and 0: off"},
     {IN_SAMPLING, SAMPLES, 0, "xtc-probability", NUMBER, FIELD(sampling.xtc_probability), "F", .lower = 0, .upper = 1,
