@@ -333,8 +333,9 @@ typedef struct cllm_call_options {
 /* Make the structure of answers that call tools in this chat's format, for CLLM_GRAMMAR_STRUCTURE. Generate with
  * spell_control, because cllm_answer_take needs special tokens spelled out. prompt: [n_parts] the text before the
  * answer, or NULL, as for cllm_answer_create. structure: out, owned, terminated; release with cllm_free. preamble: out,
- * the reasoning that may come first, for cllm_generation_options. Valid as long as the chat. Where the arguments are
- * not one JSON object, they come in the order of the schema, and a string between marks cannot contain the second mark.
+ * the reasoning that may come first, for cllm_generation_options. Valid as long as the chat.
+ * Some formats do not write the arguments as one JSON object, but one by one. Then they come in the order of the
+ * schema, and a string that is written between two marks, without quotes, cannot contain the mark that ends it.
  * Errors: FORMAT and UNSUPPORTED (as for cllm_answer_create), ARGUMENT (there is no tool, or none of this name; a name
  * that the format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow, or schemas that are
  * too large), MEMORY.
@@ -421,9 +422,9 @@ CLLM_API const int32_t *cllm_transcript_tokens(const cllm_transcript *transcript
 CLLM_API size_t cllm_transcript_n_tokens(const cllm_transcript *transcript);
 
 /* Set the text: parts, [n_parts]. As far as it begins like the previous text, the ids stay; the rest is encoded. Text
- * that was encoded in one call is kept as a whole or not at all; generated text is kept up to the first difference if a
- * special token of the new text follows there, and else not at all. BOS comes first if the model wants it. Next, give
- * the tokens to cllm_sequence_reuse. After an error the old text is left, or a beginning of it.
+ * that was encoded in one call is kept as a whole or not at all. Generated text is kept up to the first difference if
+ * the new text has a special token there; otherwise none of it is kept. BOS comes first if the model wants it. Next,
+ * give the tokens to cllm_sequence_reuse. After an error the old text is left, or a beginning of it.
  * Errors: those of cllm_tokenizer_encode_parts. */
 CLLM_API cllm_status cllm_transcript_set(cllm_transcript *transcript, const cllm_part *parts, size_t n_parts,
                                          cllm_error *err);
@@ -736,13 +737,13 @@ typedef struct cllm_sampler_options {
     /* 0 or less, and dynatemp_range is 0: always take the likeliest token that the other steps leave (the lowest id if
      * several are equal). */
     float temperature;
-    float top_p;    /* (0, 1]: keep the likeliest tokens, up to the one with which they sum to this; 1 or 0: off */
+    float top_p;    /* (0, 1]: keep the likeliest tokens, until their probabilities sum to this; 1 or 0: off */
     uint32_t top_k; /* keep the k likeliest tokens, and all that are as likely as the last of them; 0: off */
     uint64_t seed;  /* of the random numbers: any number, also 0 */
 
     float min_p; /* [0, 1]: keep tokens that are at least this many times as likely as the likeliest; 0: off */
-    /* (0, 1]: keep the tokens whose surprise is closest to the expected one, until they sum to more than this; 1 or 0:
-     * off */
+    /* (0, 1]: keep the tokens whose surprise, -log of the probability, is closest to its expected value, until their
+     * probabilities sum to more than this; 1 or 0: off */
     float typical_p;
     float top_n_sigma; /* keep logits within this many standard deviations of the largest; 0 or less: off */
     /* [0, 1]: how often XTC removes all tokens that reach its threshold except the least likely of them; 0: off */

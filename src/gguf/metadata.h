@@ -49,8 +49,8 @@ cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *o
 /* Replace or add values: see cllm_gguf_open. overrides: [n], copied into `memory`. Errors: ARGUMENT, MEMORY. */
 cllm_status metadata_override(metadata *m, const cllm_metadata *overrides, size_t n, arena *memory, cllm_error *err);
 
-/* The value of a key, or NULL. entry: out, the key's entry in the index, or NULL if the key is absent; it may be
- * NULL. */
+/* The value of a key, or NULL if the key is absent. *entry gets the key's entry in the index, or NULL if the key is
+ * absent; pass NULL as `entry` if it is not needed. */
 const cllm_value *metadata_find(const metadata *m, const char *key, const name_entry **entry);
 
 /* An integer of any type that is not negative. */

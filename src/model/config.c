@@ -75,8 +75,8 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     return CLLM_OK;
 }
 
-/* Which layers are windowed: the file has an array that says so, or all are but the last of each period (the first, if
- * full_layer_first is set). The file may set the period. */
+/* Which layers are windowed: the file has an array that says so, or all are, except the last of each period (the first,
+ * if full_layer_first is set). The file may set the period. */
 static cllm_status read_window_pattern(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char suffix[] = "attention.sliding_window_pattern";
     cllm_array pattern = {0};

@@ -326,9 +326,9 @@ typedef struct model_traits {
     tensor_set shared;            /* of shared experts, which every token takes; needs n_ff_shared > 0 */
     tensor_set per_layer;         /* of embeddings that each layer has of its own; needs n_embd_per_layer > 0 */
     tensor_set indexer;           /* of layers that choose the positions a token sees; empty: it sees all */
-    tensor_set optional;          /* the file may have these; without attn_v see values_are_keys (config.h) */
+    tensor_set optional;          /* the file may have these; if it has no attn_v, see values_are_keys (config.h) */
     tensor_set biases;            /* these must have a .bias; the others may have one */
-    tensor_set unit_norms;        /* norms without weights in the file: all are 1; with attn_norm, output_norm too */
+    tensor_set unit_norms;        /* not in the file, all weights are 1; if attn_norm is one, so is output_norm */
 
     /* What tensors are called in the file. */
     tensor_set plain_norms;    /* these norms have no .weight after the name */
@@ -353,7 +353,7 @@ typedef struct model_traits {
 
     /* Attention. */
     bool bidirectional;             /* an encoder: tokens see later tokens too, and there is no cache */
-    bool latent_attention;          /* multi-head latent attention; its keys are read */
+    bool latent_attention;          /* multi-head latent attention; the metadata keys for it are read */
     bool query_gate;                /* attn_q gives for each head a query, then a gate of attention's result */
     bool gate_per_head;             /* attn_gate gives one gate per head, else one per element */
     bool value_scale_key;           /* a key may scale attention's result */
@@ -389,7 +389,7 @@ typedef struct model_traits {
     bool yarn_unrounded;            /* YaRN's ramp may begin and end between two pairs */
     bool yarn_unless_said;          /* YaRN is the default kind of stretching */
     float yarn_log_multiplier_unit; /* yarn_log_multiplier is divided by it; 0: the key is not read */
-    bool position_embd;             /* positions have embeddings; with alibi_key, if the file has them */
+    bool position_embd;             /* positions have embeddings; with alibi_key only if the file has them */
     float alibi_max_bias;           /* ALiBi's constant; 0: no ALiBi */
     bool alibi_key;                 /* a key may set it */
     uint32_t alibi_layers;          /* only a model of this many layers has ALiBi; 0: any */

@@ -1,5 +1,5 @@
-/* Pages: which positions of which sequences are stored, and who holds them. A page is a number; each forward pass
- * decides where its bytes are (kv_store.h on the CPU).
+/* Pages: which positions of which sequences are stored, and who holds them. A page is a number. Its bytes are
+ * elsewhere: kv_store.h says where on the CPU, gpu/forward_gpu.c on a GPU.
  *
  * A page holds the keys and values of KV_CHUNK positions in all layers. Layers that see the whole context, and all
  * layers of encoders, are in the first pool, at the page's own number. Other windowed layers are in a second pool,
@@ -98,8 +98,8 @@ cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm
 /* The page of position `length`, the next one; KV_NONE if it begins a new page. */
 uint32_t kv_table_last(const kv_table *table, uint32_t length);
 
-/* How many free pages kv_table_grow will take. n_leaving: so many of the other tables that hold kv_table_last will have
- * replaced it with a copy by then. */
+/* How many free pages kv_table_grow will take. n_leaving: how many of the other tables that hold kv_table_last will
+ * have replaced it with a copy by then. */
 uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end,
                         uint32_t n_leaving);
 

@@ -1,6 +1,6 @@
 /* Where the keys and values of pages are on the CPU. Each pool is one block of memory, [pages][layers of the
- * pool][n_kv_heads] chunks. Each layer has its own number and size of chunks, followed by one for the keys of its
- * indexer, if it has one. The layers of an encoder use the same chunks, one after another.
+ * pool][n_kv_heads] chunks. Each layer has its own number and size of chunks. If it has an indexer, one more chunk
+ * follows, for the indexer's keys. The layers of an encoder use the same chunks, one after another.
  *
  * The CPU's forward pass writes and reads it. Everything is allocated with the engine.
  *
@@ -92,14 +92,14 @@ kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t l
 bool kv_store_beyond_f16(const kv_store *store, const kv_table *table, uint32_t end);
 
 /* Write elements first .. first + n - 1 of a key or value to a position of a chunk, 0..KV_CHUNK-1. elements: [n], of
- * the chunk's type. first is a multiple of KV_SCALE_BLOCK, or for values of KV_LANES; n <= KV_SCALE_BLOCK. scale is for
- * q8_0. */
+ * the chunk's type. first is a multiple of KV_SCALE_BLOCK for keys, and of KV_LANES for values; n <= KV_SCALE_BLOCK.
+ * scale is for q8_0. */
 void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
                       float scale);
 void kv_chunk_put_value(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
                         float scale);
 
-/* The bytes of a chunk outside of pages (CLLM_KV_F32 takes the most), and the chunk that is in such bytes. */
+/* How many bytes a chunk takes (most with CLLM_KV_F32), and the chunk that is at `bytes`, in a page or elsewhere. */
 uint64_t kv_chunk_bytes(cllm_kv_type type, uint32_t key_length, uint32_t value_length);
 kv_chunk kv_chunk_at(cllm_kv_type type, uint32_t key_length, uint32_t value_length, void *bytes);
 

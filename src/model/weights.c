@@ -401,7 +401,8 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     return needs;
 }
 
-/* The norm that only the router reads: x scaled to length 1, times these weights. */
+/* The norm that only the router reads: x scaled to length 1, times the tensor `scale`. An RMS norm scales x to length
+ * sqrt(n), so its weights are scale / sqrt(n). */
 static norm_weights bind_router_norm(binder *b, uint32_t layer) {
     const uint32_t n = b->config->n_embd;
     const tensor_name name = name_of(layer, "ffn_gate_inp", "scale");

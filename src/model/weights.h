@@ -64,7 +64,8 @@ typedef struct layer_weights {
     const float *attn_sinks; /* [n_heads] */
     linear attn_gate;        /* gates the result of attention */
     linear attn_output;
-    /* norm of x plus attention's result. attn_norm_2, if it exists, then norms the sum of x and that norm's result */
+    /* norms the sum of x and attention's result. attn_norm_2, if it exists, then norms the sum of the same x and this
+     * norm's result */
     norm_weights attn_output_norm;
     norm_weights post_attention_norm;
     norm_weights ffn_norm;
@@ -92,7 +93,7 @@ typedef struct layer_weights {
     /* recurrent layers; the names are those in most files */
     linear ssm_q, ssm_k, ssm_v; /* queries, keys and values, if the file has three tensors instead of ssm_in */
     linear ssm_in;              /* makes the input of the convolution, and what is used beside it */
-    linear ssm_gate;            /* for delta nets */
+    linear ssm_gate;            /* for delta nets and RWKV 6 */
     taps_weights ssm_conv1d;    /* [kernel][n_channels] */
     linear ssm_beta, ssm_alpha; /* [n_heads] */
     linear ssm_ba;              /* for each group the betas of its heads, then their alphas */

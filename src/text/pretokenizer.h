@@ -34,7 +34,7 @@ typedef enum rule_kind {
     RULES_END = 0,
     RUN,                 /* [prefix]?[body]{least,most}[tail]* */
     RUN_TO_END,          /* [body]+$ */
-    RUN_OF_THREES,       /* [body]{1,3}(?=([body]{3})*) : groups of three, counted from the right */
+    RUN_OF_THREES,       /* [body]{1,3}(?=([body]{3})*(?![body])) : groups of three, counted from the right */
     BEFORE_THREES,       /* (?=([body]{3})+(?![body])), an empty match */
     SPACES_BEFORE_SPACE, /* [body]{least,most}(?!\S) */
     LINES,               /* \s*[\r\n]+ */

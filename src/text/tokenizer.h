@@ -51,7 +51,7 @@ typedef struct vocabulary_slot {
 typedef struct special_token {
     cllm_string spelling; /* as texts have it */
     int32_t id;
-    bool strips_left, strips_right; /* removes the white space before, after it in a text */
+    bool strips_left, strips_right; /* the white space before or after it in a text is removed */
     bool is_text;                   /* user-defined ordinary text: it is found in texts that are not trusted too */
 } special_token;
 
@@ -108,13 +108,13 @@ struct cllm_tokenizer {
     cllm_string pair_template; /* how to join two texts (pair.c); empty: with `separator` and the tokens around them */
 };
 
-/* Fill a tokenizer from the tokenizer.ggml.* keys, with everything except the merge rules, and what Unigram and RWKV
- * need in addition. Before the call only the fields that describe its kind are set; the others are zero. After an error
+/* Fill a tokenizer from the tokenizer.ggml.* keys. It does not load the merge rules, nor what Unigram and RWKV need in
+ * addition. Before the call only the fields that describe its kind are set; the others are zero. After an error
  * the caller destroys it. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* Two steps of vocabulary_load. The first one finds the tokens that end a text, which may change their types, so it
- * comes before texts are indexed. The second one comes after that, and lists the special tokens. Errors: FORMAT,
+/* Two steps of vocabulary_load. The first one finds the tokens that end a text. It may change the types of tokens, so
+ * it comes before texts are indexed. The second one comes after that, and lists the special tokens. Errors: FORMAT,
  * MEMORY. */
 cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);

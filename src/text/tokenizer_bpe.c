@@ -1,6 +1,7 @@
 /* Byte-level BPE, for tokenizer.ggml.model "gpt2" (Radford and others 2019): translates the letters in which files
- * spell bytes, composes texts, and merges their words one by one. Before it: tokenizer.c, which takes special tokens
- * out of the text, and pretokenizer.c, which cuts it into words. After it: merger.c.
+ * spell bytes, puts a text into Unicode's NFC if the model wants it, and merges its words one by one. Before it:
+ * tokenizer.c, which takes special tokens out of the text, and pretokenizer.c, which cuts it into words. After it:
+ * merger.c.
  *
  * The letters are those of GPT-2's encoder.py. A byte that is a printable character of Latin-1 is spelled as that
  * character; the other 68 bytes, in order, are the characters from U+0100 on (so a space is U+0120, a line feed

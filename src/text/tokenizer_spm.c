@@ -1,5 +1,6 @@
-/* SentencePiece BPE, for tokenizer.ggml.model "llama", and for "gemma4", which merges texts line by line: prepares a
- * text for merging. Before it: tokenizer.c, which takes special tokens out of the text. After it: merger.c. */
+/* SentencePiece BPE, for tokenizer.ggml.model "llama", and for vocabularies that merge texts line by line, such as
+ * "gemma4": prepares a text for merging. Before it: tokenizer.c, which takes special tokens out of the text. After it:
+ * merger.c. */
 #include "base/error.h"
 #include "text/merger.h"
 

@@ -89,7 +89,8 @@ static bool normalise(const cllm_tokenizer *t, const char *text, size_t length, 
 
 /* ------------------------------------------------------------------------------------------ the best path */
 
-/* The best way to cut a stretch up to a position, as its last token. The token before it is the last one at `begin`. */
+/* The best way to cut a stretch up to a position. It has only the last token; the best_path at `begin` has the token
+ * before that one. */
 typedef struct best_path {
     double score;   /* of the whole text so far */
     uint32_t begin; /* where the last token begins; NOWHERE: no token ends here */

@@ -157,8 +157,8 @@ static uint32_t composite_of(uint32_t first, uint32_t second) {
     return found ? unicode_pairs[*found].composite : 0;
 }
 
-/* Join each character to the last one of class 0, unless a character between them has class 0, or the same or a higher
- * class. */
+/* Join each character to the last character of class 0 before it, unless a character between them has the same or a
+ * higher class. */
 static void compose_marks(segment *s) {
     size_t kept = 0, starter = SIZE_MAX;
     for (size_t i = 0; i < s->count; i++) {
