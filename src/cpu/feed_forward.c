@@ -1,5 +1,5 @@
-/* The half of a layer that processes each token separately: one network, with or without a gate, or a mixture of
- * experts (Shazeer et al. 2017), of which a router chooses a few for each token, or both. Before it: attention.c or
+/* The half of a layer that processes each token separately: one network (with or without a gate), a mixture of experts
+ * (Shazeer et al. 2017), or both. Of the experts, a router chooses a few for each token. Before it: attention.c or
  * recurrent.c. After it: per_layer.c, or the next layer.
  *
  * Experts: the router's scores -> each token's chosen experts and their weights -> tokens sorted by expert, so that

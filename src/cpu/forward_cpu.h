@@ -190,8 +190,8 @@ bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer);
 /* Apply the model's last norm to x: [n_rows][n_embd], the result of the last layer, in place. */
 void forward_cpu_embedding(forward_cpu *f, float *x, uint32_t n_rows);
 
-/* out: [n_embd_out], the result of the dense layers after the pooling for an embedding x, [n_embd]; or scores:
- * [n_scores], that of the classifier. false: it was stopped. */
+/* Run what comes after the pooling on an embedding x, [n_embd]: the dense layers, or the classifier. Their results are
+ * out, [n_embd_out], or scores, [n_scores]. false: it was stopped. */
 bool forward_cpu_dense(forward_cpu *f, const float *x, float *out);
 bool forward_cpu_classify(forward_cpu *f, const float *x, float *scores);
 

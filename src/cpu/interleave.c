@@ -1,5 +1,5 @@
-/* A block consists of fields of 1, 2 or 4 bytes, or of several times 4 bytes. A field at offset o of block b is at (b *
- * block_bytes + o) * 16 in a group: 16 rows, 1, 2 or 4 bytes each. */
+/* In a group, each small field (1 or 2 bytes) and each word (4 bytes) of a block is stored for its 16 rows in turn. So
+ * the one at offset o of block b begins at (b * block_bytes + o) * 16 in the group. */
 #include "cpu/interleave.h"
 
 #include "cpu/kernels.h"
@@ -8,9 +8,9 @@
 
 /* The fields of a block, in this order: up to two small ones, words of 4 bytes, up to two small ones. */
 typedef struct block_fields {
-    uint8_t first_bytes; /* of all fields before the words, */
-    uint8_t field_bytes; /* and of each field that is not a word */
-    uint8_t last_bytes;
+    uint8_t first_bytes; /* of the small fields before the words, together */
+    uint8_t field_bytes; /* of each small field */
+    uint8_t last_bytes;  /* of those after the words, together */
 } block_fields;
 
 static const block_fields fields[QUANT_TYPE_LIMIT] = {

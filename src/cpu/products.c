@@ -4,13 +4,13 @@
 
 #include <math.h>
 
-enum { LEAST_ROWS = 2 * ROW_GROUP }; /* of an item. More rows are a multiple of it: whole ACTIVATION_BLOCKs */
+enum { LEAST_ROWS = 2 * ROW_GROUP }; /* of an item; a larger item has a multiple of it: whole ACTIVATION_BLOCKs */
 _Static_assert(LEAST_ROWS % ACTIVATION_BLOCK == 0, "an item quantizes what it computed");
 
 typedef struct product_work {
     forward_cpu *f;
     const product *products;
-    uint32_t together; /* products whose same rows an item computes together */
+    uint32_t together; /* how many neighbouring products an item belongs to: it computes the same rows of each */
     uint32_t rows_per_item;
     float *sum;           /* as for run_products */
     const float *numbers; /* as for run_activated_products */

@@ -187,8 +187,8 @@ static void finish_delta(const forward_cpu *f, float *gate, float *x, size_t n) 
     apply_gate(f, gate, x, n);
 }
 
-/* One head of a span. For each token: read what the decayed state holds under the key, and write beta times the
- * difference to the value. The last item of a span stores the convolution's inputs. */
+/* One head of a span. For each token: read what the decayed state holds under the key, subtract it from the value, and
+ * add beta times this difference under the key. The last item of a span stores the convolution's inputs. */
 static void delta_item(void *argument, size_t item, uint32_t thread) {
     const forward_cpu *f = argument;
     const model_config *c = f->model.config;

@@ -1,8 +1,9 @@
 /* Alternating updates (AltUp, Baykal et al. 2023): a token has several vectors beside x, but layers compute only with
  * x. The others begin as products of x, scaled to its length. Before a layer each vector, including x, becomes a
- * prediction: its own value plus a mix of all. After the layer each one is corrected by the difference between the
- * layer's result and x's prediction. A small router computes both mixes from x. After the last layer each other vector
- * is multiplied by a matrix and scaled to the length of x; then x becomes the mean of all.
+ * prediction: its own value plus a mix of all. After the layer each one is corrected: a factor times the difference
+ * between the layer's result and x's prediction is added. A small router computes the weights of the mix and the
+ * factors from x. After the last layer each other vector is multiplied by a matrix and scaled to the length of x; then
+ * x becomes the mean of all.
  *
  * These models also have LAuReL (Menghani et al. 2024): a low-rank product beside attention.
  *

@@ -72,7 +72,7 @@ typedef struct chunk_work {
     const kv_chunk *chunk;
     const float *queries[MOST_QUERIES]; /* [key_length] each */
     visible_range visible[MOST_QUERIES];
-    visible_range any;                     /* the range that some query sees */
+    visible_range any;                     /* from the first to the last position that at least one query sees */
     visible_range all;                     /* the range that all queries see, if all.first < all.end */
     float weights[MOST_QUERIES][KV_CHUNK]; /* the scores, then their exp */
 } chunk_work;

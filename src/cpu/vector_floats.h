@@ -153,7 +153,7 @@ typedef struct float_strip {
 /* Floats of a row in a copy. */
 static size_t copied_columns(size_t n_columns) { return (n_columns + LANES - 1) / LANES * LANES; }
 
-/* The strip from row `first` on of those before `end`. */
+/* The strip that begins at row `first`. Its rows are before row `end`. */
 static float_strip strip_in_file(const matrix *w, uint32_t first, uint32_t end, size_t n_batch) {
     const uint32_t most = n_batch < FLOAT_MANY ? FLOAT_SHORT_STRIP : FLOAT_STRIP;
     return (float_strip){.type = &float_types[w->type],

@@ -31,7 +31,7 @@ typedef struct engine_settings {
     cllm_kv_type kv_type;
     const cpu_kernels *kernels;
     bool exact;
-    uint32_t n_ctx;        /* 0: as much of config.n_ctx_open as fits, or at most n_positions if that is set */
+    uint32_t n_ctx;        /* 0: as much of config.n_ctx_open as fits; if n_positions is set, the smaller of the two */
     uint32_t n_gpu_layers; /* the last layers; on the host they take only the memory of their weights */
     uint32_t n_sequences;
     uint32_t n_positions; /* of all sequences together; 0: n_ctx */

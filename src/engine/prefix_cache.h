@@ -90,8 +90,9 @@ uint32_t prefix_cache_find(prefix_cache *cache, const int32_t *tokens, uint32_t 
 /* The same, and give its pages to an empty table. */
 uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t count, kv_table *table);
 
-/* Find a place for the state of a sequence's first `length` tokens. Returns its number, or KV_NONE: the cache has this
- * state already, or no place is free. guessed: take no place from a state that is more than a guess. */
+/* Find a place for the state of a sequence's first `length` tokens: a free one, else that of the least recently used
+ * state. Returns its number, or KV_NONE: the cache has this state already, does not know its page, or has no place for
+ * it. guessed: take no place from a state that is more than a guess. */
 uint32_t prefix_cache_add_state(prefix_cache *cache, const kv_table *table, const int32_t *tokens, uint32_t length,
                                 bool guessed);
 

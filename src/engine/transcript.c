@@ -159,7 +159,7 @@ static cllm_status encode_range(const cllm_transcript *t, const cllm_part *parts
     return status;
 }
 
-/* True if two lists of ids have the same special tokens in the same order. They have not if, for example, the model
+/* True if two lists of ids have the same special tokens in the same order. This is false if, for example, the model
  * wrote the spelling of a special token with ordinary tokens, and encoding that text gives the special token. */
 static bool same_specials(const cllm_transcript *t, const int32_t *a, size_t n_a, const int32_t *b, size_t n_b) {
     for (size_t i = 0, k = 0;; i++, k++) {

@@ -47,7 +47,7 @@ cllm_status batch_create(const model_config *config, const kv_size *size, uint32
                          cllm_error *err);
 void batch_free(gpu_batch *b);
 
-/* spans: in the order of their rows, at most n_sequences, with n_batch rows in total; first_row is ignored. tokens:
+/* spans: in the order of their rows, at most n_sequences, with 1..n_batch rows in total; first_row is ignored. tokens:
  * [rows]. */
 void batch_begin(gpu_batch *b, const forward_span *spans, uint32_t n_spans, const int32_t *tokens);
 

@@ -35,8 +35,8 @@ typedef struct _nvrtcProgram *nvrtcProgram;
 enum { CUDA_CONSTANTS(CUDA_CONSTANT) };
 #endif
 
-/* X(type of the result, name, symbol in the library, parameters). cuda.h of CUDA 11 and newer gives a symbol that ends
- * in _v2 the name without _v2. */
+/* X(type of the result, name, symbol in the library, parameters). The names are those in cuda.h since CUDA 11: if the
+ * symbol ends in _v2, the name is without it. */
 #define CUDA_FUNCTIONS(X)                                                                                       \
     X(CUresult, cuInit, cuInit, (unsigned flags))                                                               \
     X(CUresult, cuGetErrorName, cuGetErrorName, (CUresult, const char **name))                                  \

@@ -20,7 +20,7 @@
 enum {
     UNIT = 32,                                      /* vectors are padded with zeros to a multiple of this */
     FEW = 4,                                        /* tokens that the multiply kernel for few tokens takes at a time */
-    TILE_FROM = 8,                                  /* from this many tokens on, products use tiles */
+    TILE_FROM = 8,                                  /* from this many tokens on, products use tiles, unless `exact` */
     LONGEST_ROW = 1 << 26,                          /* elements; a row's bytes must be an int in the kernels */
     MOST_KV_HEADS = INT32_MAX / (CHUNK * MAX_HEAD), /* a page's elements must be an int, too */
     MOST_SHARING = 128, /* query heads for one key/value head; the items of the largest batch must fit into 16 bits */

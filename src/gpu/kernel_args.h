@@ -96,7 +96,7 @@ typedef struct rope_args {
  * of a span are numbered token by token; those of a token are the heads that share the key/value head.
  *
  * If the chunks are all that the queries see, the group writes the result to out. Otherwise the item has one chunk, and
- * leaves a part for each query: that of token t and head h is part number part + (t * n_heads + h) * stride. */
+ * leaves a part for each query: that of token t and head h has the number part + (t * n_heads + h) * stride. */
 typedef struct attention_item {
     int first_query, n_queries; /* the first query of this item, and how many the span has */
     int row, out_row;           /* rows of the span's first token in qkv and out */
