@@ -10,7 +10,7 @@
  * ignored stays ignored. A closed pipe on stdout kills, as usual. */
 void interrupt_install(void);
 
-int interrupt_status(void); /* 128 plus the number of the signal, as in shells; SIGINT's if Ctrl-C was a key */
+int interrupt_status(void); /* 128 + the signal, as in shells; SIGINT if no signal came, only the key Ctrl-C */
 
 /* True after one of these signals. */
 bool interrupted(void);

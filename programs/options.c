@@ -392,7 +392,7 @@ static const option_row rows[] = {
     {IN_OUTPUT, ~0u, 'h', "help", FLAG, FIELD(help), .help = "print this help"},
 };
 
-enum { N_ROWS = sizeof rows / sizeof rows[0], LONG_OPTION = 256 }; /* getopt's values above all letters */
+enum { N_ROWS = sizeof rows / sizeof rows[0], LONG_OPTION = 256 }; /* + row: the code of a long option */
 
 /* Other spellings, those of llama.cpp's programs. */
 static const struct {

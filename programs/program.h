@@ -113,7 +113,7 @@ void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader);
 cllm_pooling pooling_of(const char *name); /* of --pooling */
 
 /* Check before the work that --save can write its file: its folder exists and is writable, and there is no folder of
- * this name. is_regular: nor a pipe or a device. Returns an exit status. */
+ * this name. is_regular: refuse a pipe or a device, too. Returns an exit status. */
 int check_save(const char *path, bool is_regular);
 
 /* A sequence takes positions of the engine in pages of this size. */

@@ -28,8 +28,8 @@ def tensors(file, n_layers, embd, ff, heads, kv_heads, head, vocab, has_output):
     if has_output:
         yield vocab * embd, main  # the embeddings; a model without this matrix uses its output matrix for both
     for layer in range(n_layers):
-        # in a mix, the first and the last eighth of the layers have better values and down projections, and between
-        # them every third layer
+        # in a mix (_M), the matrices of values and "down" have a better type in the first and the last eighth of the
+        # layers, and in every third layer between them
         chosen = layer < eighth or layer >= 7 * n_layers // 8 or (layer - eighth) % 3 == 2
         better = "Q6_K" if mixed and chosen else main
         values = "Q5_K" if file == "Q4_K_M" and n_layers == 80 and not chosen else better

@@ -155,7 +155,7 @@ bool completion_wants(choice *c, size_t most, cllm_span *span) {
     if (is_scoring(c)) {
         want = CLLM_WANT_EACH;
         if (count > SCORED_AT_ONCE) count = SCORED_AT_ONCE;
-        if (c->generation && count == completion_n_left(c)) count--; /* the last token belongs to the generation */
+        if (c->generation && count == completion_n_left(c)) count--; /* the generation evaluates the last one */
     } else if (r->kind == REQUEST_EMBED) {
         want = CLLM_WANT_EMBEDDING; /* a mean needs all rows at once */
     } else if (count > most) {

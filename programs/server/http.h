@@ -65,7 +65,7 @@ struct exchange {
     char *location;          /* where the page is, if the client asked for the prefix without a slash: owned; or NULL */
     int socket;              /* belongs to libmicrohttpd */
     struct connection *peer; /* protected by the lock of all exchanges */
-    char allow[64];          /* methods of the path's routes, if this one is not among them */
+    char allow[64];          /* methods of the path's routes, if the request's method is not among them */
     bool closes;             /* close the connection after the answer */
 
     /* protected by the lock */

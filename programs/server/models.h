@@ -28,7 +28,7 @@ struct served_model {
     run run;
     cllm_chat *chat; /* NULL: there is no template, and chat_error says why */
     char chat_error[600];
-    atomic_bool told_of_tools;     /* if its template does not show tools, the log says so already */
+    atomic_bool told_of_tools;     /* the log says already that its template does not show tools */
     cllm_sampler_options sampling; /* defaults of a request; seed UINT64_MAX: a fresh one */
     cllm_sampler_step steps[CLLM_N_STEPS];
     uint32_t n_slots, n_positions, n_batch;

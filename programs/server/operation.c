@@ -14,8 +14,8 @@ void show_health(exchange *x) {
     answer_failure(x, &f);
 }
 
-/* llama-server's names are for one model: that of ?model=NAME, otherwise the first one that is loaded. The answer is
- * empty if it is not loaded. */
+/* As in llama-server, the figures are those of one model: that of ?model=NAME, otherwise the first one that is loaded.
+ * The answer is empty if that model is not loaded, or if none is. */
 void show_metrics(exchange *x) {
     failure f;
     text_buffer text = {0};

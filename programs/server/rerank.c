@@ -1,6 +1,6 @@
-/* Sorts documents by how well they answer a query, in the form of llama-server, Jina and Cohere, or of TEI (texts,
- * return_text, a list as answer). Each document is joined with the query and evaluated like a text to embed; the vector
- * is its score. */
+/* Sorts documents by how well they answer a query, in the form of llama-server, Jina and Cohere, or of Hugging Face's
+ * Text Embeddings Inference, TEI (texts, return_text, a list as answer). Each document is joined with the query and
+ * evaluated like a text to embed; the vector is its score. */
 #include "server/ask.h"
 #include "server/dialects.h"
 #include "server/llama.h"

@@ -7,7 +7,7 @@
 /* Limits, because a template comes from a file and is not trusted. */
 enum {
     JINJA_MOST_BYTES = 256 << 20, /* of memory */
-    JINJA_MOST_STEPS = 20000000,  /* nodes evaluated, items iterated, and bytes read / JINJA_STEP_BYTES */
+    JINJA_MOST_STEPS = 20000000,  /* one for each node evaluated, item iterated, and JINJA_STEP_BYTES read */
     JINJA_STEP_BYTES = 64,        /* bytes of a string that can be read in one step */
     JINJA_MOST_DEPTH = 600,       /* nodes that are active at once */
     JINJA_MOST_RANGE = 100000,    /* items of range(), as in Jinja's sandbox */

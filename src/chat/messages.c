@@ -1,7 +1,7 @@
 /* Messages on their way into a template. Before it: a client's JSON. After it: jinja.c.
  *
- * First their form is adapted, as probes of the template showed it: content is a text or a list of parts, arguments are
- * an object or a text. If the template still refuses the messages, they are changed: one system message at the
+ * First they get the form that probes of the template have found: content as a text or as a list of parts, arguments as
+ * an object or as a text. If the template still refuses the messages, they are changed: one system message at the
  * beginning, call ids of nine characters, neighbours of one role joined into one message, empty texts for missing
  * content, and finally the system message in the first user message. */
 #include "chat/messages.h"
@@ -274,8 +274,8 @@ static bool gather_systems(message_list *l) {
     return true;
 }
 
-/* Put the system message before the words of the user message after it. If there is none, the system message becomes a
- * user message. */
+/* Put the text of the system message at the beginning of the user message that follows. If no user message follows, the
+ * system message becomes one. */
 static bool give_system_to_user(message_list *l) {
     if (!gather_systems(l)) return false;
     if (l->count == 0 || !is_system(&l->items[0])) return true;

@@ -22,7 +22,7 @@ typedef enum edge_kind {
     EDGE_AT_BEGIN, /* empty; only before the first symbol */
     EDGE_AT_END,   /* empty; only after the last symbol */
     EDGE_NEEDS,    /* empty; only if `rule` can be finished, so that it allows some text */
-    EDGE_COLLECT,  /* a call of a rule that builds a collection, then the target. Only such a rule has the others: */
+    EDGE_COLLECT,  /* calls a rule that builds a collection, then the target. Only such a rule has the edges below: */
     EDGE_MAY_ADD,  /* empty; only if `member` may be added */
     EDGE_ADD,      /* empty; adds `member` to the collection */
     EDGE_MORE,     /* empty; only if at least one member may be added */
@@ -39,8 +39,9 @@ typedef struct edge {
     uint32_t next; /* next edge of the same node, or NO_NODE */
 } edge;
 
-/* A collection has members that come one by one, in any order: the properties of an object, or the items of an array.
- * Some members have a number, and can be added once. The others (OTHER_MEMBER) are only counted. */
+/* A collection has members that come one by one: the properties of an object, the items of an array, or the characters
+ * of a string whose length is counted. They may come in any order, unless in_order is set. Some members have a number,
+ * and can be added once. The others (OTHER_MEMBER) are only counted. */
 #define OTHER_MEMBER UINT32_MAX
 #define REPEATABLE   0x80000000u /* a flag of a member that may be added again */
 
@@ -68,7 +69,7 @@ typedef struct network_rule {
 
 typedef struct network {
     bool of_characters;  /* the symbols are code points, not bytes */
-    edge *edges;         /* [n_edges], owned as the others */
+    edge *edges;         /* [n_edges], owned like the arrays below */
     uint32_t *nodes;     /* [n_nodes] the first edge, or NO_NODE */
     network_rule *rules; /* [n_rules]; the first is the whole grammar */
     uint32_t n_edges, edges_capacity, n_nodes, nodes_capacity, n_rules, rules_capacity;

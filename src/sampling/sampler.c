@@ -41,8 +41,8 @@ struct cllm_sampler {
     progress now, next;   /* next: becomes `now` when `drawn` is accepted */
     int32_t drawn;
     bool changes_choice; /* steps, or the logit bias, may change which token is the likeliest */
-    uint64_t n_first;    /* the chain needs only so many of the largest logits, */
-    float largest_bias;  /* and those which a logit bias, of this much at most, may lift above them */
+    uint64_t n_first;    /* how many of the largest logits the chain needs */
+    float largest_bias;  /* most that the logit bias can add to a logit: logits so much below those are needed too */
 };
 
 /* ------------------------------------------------------------------------------------------------- options */

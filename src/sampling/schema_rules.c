@@ -292,7 +292,7 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
         is_exact = true;
         is_multiple |= !is_excluded && !f->fails;
     }
-    if (is_fraction && !values_of(s)) { /* of a list, only fractions are written */
+    if (is_fraction && !values_of(s)) { /* exclude integers; write_number_list skips those of a list */
         const cllm_status status = numbers_of_form(WHOLE_VALUE, c->maker, &part, &err);
         if (status != CLLM_OK) return failed(c, status, c->at, &err);
         if (!add_part(c, l, &part, true, c->at)) return false;
@@ -464,7 +464,7 @@ static bool write_unique(schema_compiler *c, const shape *s, const fact *unique,
         const uint32_t chosen = node(c), taken = node(c);
         const demand own = {.kind = DEMAND_VALUE, .value = &values[i]};
         demand all[SCHEMA_MOST_DEMANDS + 1];
-        memcpy(all, demands, n * sizeof *all); /* they may say more about the form of a number */
+        memcpy(all, demands, n * sizeof *all); /* the demands may also limit how a number is written */
         all[n] = own;
         network_add_member(c->n, item, EDGE_MAY_ADD, i, chosen);
         network_add_call(c->n, chosen, schema_rule_for(c, all, n + 1), taken);
@@ -575,7 +575,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
 
 /* The names of properties that the facts of an object mention, in order. */
 typedef struct names {
-    cllm_string *items; /* [n], owned as the table */
+    cllm_string *items; /* [n]; owned, and so is the table */
     uint32_t n, capacity;
     uint32_t *table;
 } names;

@@ -279,7 +279,7 @@ static bool is_name_list(schema_compiler *c, const json_value *v) {
     return is_list || malformed(c, v, "this must be an array of names");
 }
 
-/* True for the unit of a multipleOf. */
+/* Check the value of multipleOf. */
 static bool is_unit(schema_compiler *c, const json_value *v) {
     const bool is_above_zero = v->kind == JSON_FLOAT     ? v->number > 0
                                : v->kind == JSON_INTEGER ? v->string.data[0] >= '1' && v->string.data[0] <= '9'

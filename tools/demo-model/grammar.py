@@ -4,8 +4,8 @@ Python 3, standard library only.  How it works:
 
 * Every slot has options, each a text with features, such as "she" with
   hero_sex=f.  Options agree with a story when their features do not contradict
-  the features gathered so far ("unification"), so the same slots keep a
-  story consistent when it is made and check one when it is read.
+  the features gathered so far ("unification").  So the same slots keep a new
+  story consistent, and check a story that is read.
 * A plot is a list of steps, a step a list of templates, and each template is one
   sentence.
 

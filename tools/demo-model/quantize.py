@@ -34,8 +34,8 @@ def dequantize_q8_0(blocks):
 
 def best_scale(x):
     """For each group of 16 (last axis): the scale whose 6-bit grid fits it best."""
-    # With a reach of 32, the weight of largest magnitude becomes -32, the end of the grid. So the
-    # scale has the opposite sign of that weight. Smaller and larger reaches are tried, too.
+    # The reach says where on the grid the weight of largest magnitude lies: with 32 it becomes -32, the
+    # end. So the scale has the opposite sign of that weight. Smaller and larger reaches are tried, too.
     largest = numpy.take_along_axis(x, numpy.abs(x).argmax(-1)[..., None], -1)
     best = numpy.zeros_like(largest)
     best_error = numpy.full_like(largest, numpy.inf)

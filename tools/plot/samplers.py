@@ -21,7 +21,7 @@ def keep(words):
 
 
 def until(words, reached):
-    """The first words, up to the one with which reached(sum of their probabilities)."""
+    """The first words, until reached(the sum of their probabilities) is true."""
     total, taken = 0, []
     for word in words:
         total += P[word]
