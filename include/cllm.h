@@ -266,7 +266,8 @@ enum {
  * add_generation_prompt and whatever else it reads. If a name occurs twice, the last one counts. The variables
  * bos_token, eos_token, unk_token, sep_token, pad_token, cls_token and mask_token are trusted, because they come from
  * the vocabulary: do not let anyone else set them.
- * With continue_final_message the text ends within the last message, so that the model continues it.
+ * If the variable continue_final_message is true, the text ends with the content of the last message, so that the model
+ * continues it.
  * flags: of the enum above. Messages are brought into the form that the template expects: content as text or as parts,
  * arguments as an object or as JSON text. If the template refuses the messages, these changes are tried one after the
  * other: all system messages become one, which comes first, call ids become nine letters and digits, neighbours of one
@@ -956,8 +957,8 @@ typedef struct cllm_generation_options {
 } cllm_generation_options;
 
 /* Create a generation. prompt: [count] the whole text from position 0, copied.
- * The sequence must hold a beginning of it, but not all of it; it may be empty. options: may be NULL. out: owned. The
- * sequence still belongs to the caller, and must outlive the generation. Between cllm_generation_take and the next
+ * The sequence must be empty, or hold a beginning of the prompt, but not all of it. options: may be NULL. out: owned.
+ * The sequence still belongs to the caller, and must outlive the generation. Between cllm_generation_take and the next
  * cllm_generation_wants, the caller may truncate it, or empty and reuse it.
  * Drafts do not change the text, at any temperature: several guessed tokens are evaluated together, and those that the
  * sampler would have drawn are kept. Drafting pauses while it saves no time. Where a grammar leaves only one way to go
