@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Each character has exactly one bit of the first group. Bit n is number n in unicode_ranges.c. */
+/* Each character has exactly one bit of the first group. Bit n stands for the category that has number n in
+ * unicode_ranges.c. */
 enum {
     CHAR_UNASSIGNED = 1 << 0,  /* Cn */
     CHAR_OTHER = 1 << 1,       /* the rest of C, and Z: controls, formats, separators */

@@ -100,8 +100,8 @@ typedef struct gpu_counters {
 gpu_counters forward_gpu_counters(const forward_gpu *f);
 
 /* From now on measure each launch: run it again, `repetitions` times in a row, and report its time in seconds (0
- * repetitions: only report it). The results of the pass are then invalid. The first report is "copy", from memory to
- * memory. on_launch NULL: stop measuring. Errors: DEVICE. */
+ * repetitions: report it with a time of 0). The results of the pass are then invalid. The first report is "copy", from
+ * memory to memory. on_launch NULL: stop measuring. Errors: DEVICE. */
 typedef void (*gpu_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
 cllm_status forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_launch on_launch, void *user,
                                 cllm_error *err);

@@ -465,13 +465,13 @@ static bool first_attends_with(const cllm_gguf *gguf, const model_config *config
     return layer_has(gguf, i, stem);
 }
 
-/* Read the lengths of latent attention before compression. In files with the _mla keys, the usual keys have the lengths
- * in the cache. */
+/* Read the lengths of latent attention before compression. In a file that has attention.key_length_mla, the number
+ * under attention.key_length is the length in the cache; likewise for values. */
 static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (!config->traits->latent_attention) return CLLM_OK;
     config->kv_b_is_whole =
         (config->traits->tensors & TENSOR_BIT(attn_kv_b)) != 0 || first_attends_with(gguf, config, "attn_kv_b");
-    config->latent_key_length = config->key_length; /* in files without the _mla keys */
+    config->latent_key_length = config->key_length; /* if the file has no keys with _mla */
     config->latent_value_length = config->value_length;
     const gguf_need need = config->kv_b_is_whole ? GGUF_OPTIONAL : GGUF_REQUIRED;
     const struct {

@@ -120,7 +120,7 @@ typedef struct model_config {
     uint32_t value_length;
     uint32_t n_ff;
     uint32_t n_vocab;
-    uint32_t n_streams;        /* vectors of a token, including x; 0: only x */
+    uint32_t n_streams;        /* vectors of a token, including x (families.h); 0: only x */
     uint32_t n_embd_per_layer; /* length of each layer's own embeddings; 0: there are none */
     uint32_t n_ctx_train;
     uint32_t n_ctx_open;  /* the context of an engine that asks for none: n_ctx_train, or for LongRoPE the original */

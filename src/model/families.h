@@ -249,7 +249,8 @@ typedef enum qk_norm_kind {
     QK_NORM_EACH, /* [heads][key_length], each head has its own */
 } qk_norm_kind;
 
-/* How the two halves of a layer, the mixer and the network, are connected. */
+/* How the two halves of a layer, the mixer and the network, are connected. x is a token's vector: it goes through all
+ * layers, and they add their results to it. */
 typedef enum layer_form {
     FORM_SERIAL,         /* each half reads a norm of x and adds its result to x, one after the other */
     FORM_PARALLEL,       /* both halves read the same norm of the layer's input, and both results are added */
@@ -314,7 +315,7 @@ typedef enum classifier_kind {
 
 /* What sets a family apart. A trait that is 0 is absent, or the usual one (RMS norms, SwiGLU ..). Some traits are for
  * "a model of this many layers" (or experts, or positions): files of this family do not say how its models differ, so a
- * number tells them apart. */
+ * number tells them apart. Here "a key" or "the key" is one of the file's metadata, not of attention. */
 typedef struct model_traits {
     const char *architecture;
 
@@ -361,7 +362,7 @@ typedef struct model_traits {
     uint32_t layers_scaled_by_embd; /* a model of this many layers has 1 / sqrt(n_embd / n_heads) instead */
     float attention_softcap;        /* default of the key; 0: none */
     bool attention_temperature;     /* the keys of a temperature are read */
-    float temperature_scale;        /* a temperature without keys: only in layers without RoPE; it takes position + 1 */
+    float temperature_scale;        /* a fixed temperature, only in layers without RoPE; computed from position + 1 */
     uint32_t temperature_length;    /* of that temperature */
     bool shares_keys;               /* a key says how many of the last layers use keys and values of earlier layers */
     rope_pairing index_rope;        /* of the indexer's queries and keys */

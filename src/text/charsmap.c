@@ -2,10 +2,10 @@
  * tokenizer_unigram.c.
  *
  * The format is SentencePiece's (its normalizer.cc): the number of bytes of a double array, the array, and the
- * replacements. The array is a trie as Darts-clone writes it (Aoe 1989; Yata 2007). A unit has 32 bits: bits 0..7 are
- * the byte that leads to it; bit 8 says that it has a value; bits 10..30 are the offset of its children, times 256 if
- * bit 9 is set. The child by byte b of the unit at i is at i ^ offset ^ b. The value is at i ^ offset; its bits 0..30
- * are the offset of the replacement.
+ * replacements. The array is a trie as Darts-clone writes it (Aoe 1989; Yata 2007). Each of its elements, a unit, has
+ * 32 bits: bits 0..7 are the byte that leads to it; bit 8 says that it has a value; bits 10..30 are the offset of its
+ * children, times 256 if bit 9 is set. The child by byte b of the unit at i is at i ^ offset ^ b. The value is at i ^
+ * offset; its bits 0..30 are the offset of the replacement.
  *
  * None of this is trusted: every access is checked, and a link that leads outside the array counts as no entry. */
 #include "text/charsmap.h"
