@@ -29,8 +29,9 @@ INLINE void store_signed_bytes(int8_t *out, ints x) {
     _mm_storel_epi64((__m128i *)out, _mm_packs_epi16(words, words));
 }
 
-/* Sums of pairs in int16. With 4-bit weights a sum of 32 columns stays below 2^15, with 5 bits one of 16 columns, with
- * 6 bits one of 8. The empty asm keeps GCC from reordering the additions, which would spill registers. */
+/* A lane has two sums in int16, and a call adds the products of two columns to each. They stay below 2^15 for 8 calls
+ * with 4-bit weights, for 4 calls with 5 bits, and for 2 calls with 6 bits. The empty asm keeps GCC from reordering the
+ * additions, which would spill registers. */
 #define SMALL_SUMS(bits) ((bits) <= 4 ? 8 : (bits) == 5 ? 4 : 2)
 
 INLINE ints dot_small(ints sum, ints w, ints y) {

@@ -543,7 +543,8 @@ static void unpack_IQ3_XXS(const block_IQ3_XXS *block, float *restrict out) {
     }
 }
 
-/* w = scale * (2 * s + 1) * level: sub-blocks of 32 with 8 entries of four weights, of 9 bits, and with s in nibbles */
+/* w = scale * (2 * s + 1) * level: sub-blocks of 32, with s in nibbles. A sub-block has 8 entries; an entry has 9
+ * bits and stands for four weights. */
 typedef struct block_IQ3_S {
     uint8_t scale[2];
     uint8_t low_bits[64];
@@ -584,9 +585,9 @@ static void unpack_IQ1_S(const block_IQ1_S *block, float *restrict out) {
 }
 
 /* The same with sub-blocks of 16. Each entry has a nibble in high_bits, low nibbles first: down, 1 bit : its upper 3
- * bits. The scales are four words of 16 bits:
+ * bits. The scale is a half, and each of the four words of 16 bits in `scales` has 4 bits of it:
  *
- *     4 bits of the scale, a half : s of sub-block 4 * word + 3 : of 4 * word + 2 : of 4 * word + 1 : of 4 * word */
+ *     4 bits of the scale : s of sub-block 4 * word + 3 : of 4 * word + 2 : of 4 * word + 1 : of 4 * word */
 typedef struct block_IQ1_M {
     uint8_t low_bits[32];
     uint8_t high_bits[16];

@@ -40,7 +40,8 @@ typedef struct forward_model {
     rope_table rope[2]; /* for layers that see everything, and for windowed ones */
 } forward_model;
 
-/* Buffers between the steps of a pass. Each layer overwrites most of them. rows: as many as a step uses. */
+/* Buffers between the steps of a pass. Each layer overwrites most of them. In the shapes, `rows` is the number of
+ * rows that the step uses. */
 typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
     forward_vectors attended; /* of n_heads * attended_length, as in the current layer */
@@ -87,7 +88,7 @@ typedef struct forward_buffers {
      * RECURRENT_MAMBA_HEADS; for RWKV [n_parts][mix_rank] */
     float *recurrent_steps;
     float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] for Mamba */
-    /* [n_batch] of step_rank: for Mamba the steps in recurrent_parts; for RWKV compressed decays; for
+    /* [n_batch] of step_rank: for Mamba a copy of the steps in recurrent_parts; for RWKV compressed decays; for
      * RECURRENT_CHANNEL_DELTA_NET [2][n_batch]: compressed decays and gates */
     forward_vectors step_parts;
     forward_vectors convolved; /* [n_batch] of n_channels */
@@ -116,7 +117,7 @@ typedef struct forward_buffers {
     float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B (A x) */
 
     /* after the pooling, for one embedding */
-    forward_vectors pooled[2]; /* [1] input and output of a product, as long as the longest one needs */
+    forward_vectors pooled[2]; /* one vector each: input and output of a product, as long as the longest one needs */
 
     struct attention_span *attention_spans; /* [n_spans] */
     attention_part *parts;                  /* [n_kv_heads][n_chunks][n_queries] for each span that is processed by

@@ -1,5 +1,5 @@
-/* In a group, each small field (1 or 2 bytes) and each word (4 bytes) of a block is stored for its 16 rows in turn. So
- * the one at offset o of block b begins at (b * block_bytes + o) * 16 in the group. */
+/* A block has small fields (1 or 2 bytes) and words (4 bytes). A group has each of them 16 times, side by side, once
+ * for each row. Those from offset o of block b begin at (b * block_bytes + o) * 16 in the group. */
 #include "cpu/interleave.h"
 
 #include "cpu/kernels.h"

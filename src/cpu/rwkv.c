@@ -12,8 +12,8 @@
  *         the state is read
  *
  * Besides the states, a sequence keeps the last vector that each half has read. If only some rows of a batch are kept,
- * each row still needs the one before it. So the time mix processes all rows. In the channel mix, only the norm and the
- * mixtures do; its products run on the rows that are kept. */
+ * each row still needs the one before it. So the time mix processes all rows. In the channel mix, the norm and the
+ * mixtures are computed for all rows, but the products only for the rows that are kept. */
 #include "cpu/steps.h"
 
 #include "base/exponential.h"

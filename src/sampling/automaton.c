@@ -37,9 +37,9 @@ typedef struct frame {
     uint32_t hash_next;
 } frame;
 
-/* The members that a collection has so far, in words. The first word is their number, with the flag OTHER_CAME; the
- * number stops growing when higher counts make no difference. In the other words, bit i is set if member i is there. A
- * set without words is empty. */
+/* The members that a collection has so far, as words of 32 bits. The first word is their number, with the flag
+ * OTHER_CAME; the number stops growing when higher counts make no difference. In the other words, bit i is set if
+ * member i is there. A set without words is empty. */
 typedef struct member_set {
     uint32_t first, n_words; /* in automaton.words */
     uint32_t hash_next;
@@ -672,7 +672,7 @@ static uint32_t move_stack(automaton *a, const automaton *old, uint32_t stack) {
 /* Drop all states except the held ones, which are made again from their places. If there is no memory for them, all
  * states stay. */
 static void begin_anew(automaton *a) {
-    begin_set(a); /* so that the copy has no steps either: both have the same table `seen` */
+    begin_set(a); /* before the copy is made, so that it has no steps: both use the same table `seen` */
     const automaton old = *a;
     a->states = NULL;
     a->places = NULL;

@@ -31,8 +31,9 @@ typedef enum edge_kind {
 
 typedef struct edge {
     edge_kind kind;
-    /* For SYMBOLS. For REPEAT: least and most times; UINT32_MAX: any number. For MAY_ADD and ADD: `low` is the member.
-     * For MAY_ADD, `high` is the number of members for which there must be room after it. */
+    /* For SYMBOLS: the first and the last one. For REPEAT: least and most times; UINT32_MAX: any number. For MAY_ADD
+     * and ADD: `low` is the member. For MAY_ADD, `high` is the number of members for which there must be room after
+     * it. */
     uint32_t low, high;
     uint32_t target;
     uint32_t rule; /* for CALL, REPEAT, NEEDS, COLLECT */
@@ -88,7 +89,7 @@ void network_add_needs(network *n, uint32_t from, uint32_t rule, uint32_t to);
 void network_add_repeat(network *n, uint32_t from, uint32_t rule, uint32_t least, uint32_t most, uint32_t to);
 void network_add_anchor(network *n, uint32_t from, edge_kind kind, uint32_t to); /* AT_BEGIN, AT_END */
 
-/* A rule that builds a collection; called by COLLECT. The collection is kept, not copied. */
+/* COLLECT, and the edges of the rule that it calls. The caller sets the `collected` of this rule. */
 void network_add_collect(network *n, uint32_t from, uint32_t rule, uint32_t to);
 void network_add_member(network *n, uint32_t from, edge_kind kind, uint32_t member, uint32_t to); /* MAY_ADD, ADD */
 void network_add_other(network *n, uint32_t from, uint32_t room, uint32_t to);  /* MAY_ADD of OTHER_MEMBER */
@@ -120,8 +121,8 @@ void network_add_characters(network *n, uint32_t from, const char_range *ranges,
 void network_add_other_characters(network *n, uint32_t from, char_range *ranges, size_t n_ranges, uint32_t to);
 
 /* Finish a network: remove the parts that no text can get through, and refuse rules that call themselves before they
- * read anything, because a walk would never leave them. Errors: those of building; ARGUMENT (no text is allowed, or such
- * a rule); MEMORY; UNSUPPORTED (too large). */
+ * read anything, because a walk would never leave them. Errors: those of building; ARGUMENT (no text is allowed, or
+ * such a rule); MEMORY; UNSUPPORTED (too large). */
 cllm_status network_finish(network *n, cllm_error *err);
 
 #endif

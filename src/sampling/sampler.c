@@ -42,7 +42,7 @@ struct cllm_sampler {
     int32_t drawn;
     bool changes_choice; /* steps, or the logit bias, may change which token is the likeliest */
     uint64_t n_first;    /* how many of the largest logits the chain needs */
-    float largest_bias;  /* most that the logit bias can add to a logit: logits so much below those are needed too */
+    float largest_bias;  /* most that the bias can add: logits this far below the n_first largest are needed too */
 };
 
 /* ------------------------------------------------------------------------------------------------- options */
