@@ -81,7 +81,7 @@ static double count_macs(const bencher *b, const bench_result *test, bench_kind 
  * so far. */
 static double count_bytes(const bencher *b, const bench_result *test) {
     const cllm_model_info *info = cllm_model_get_info(b->r.model);
-    const double q8_0 = 36.0 / 32; /* 32 elements share a float */
+    const double q8_0 = 36.0 / 32; /* bytes of an element; 32 of them share a float, their scale */
     const double element = strcmp(test->kv_type, "f32") == 0 ? 4 : strcmp(test->kv_type, "q8_0") == 0 ? q8_0 : 2;
     const double position =
         element * info->n_layers * info->n_kv_heads * ((double)info->key_length + info->value_length);

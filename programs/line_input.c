@@ -119,8 +119,8 @@ static int read_byte(EditLine *edit, char *byte) {
     }
 }
 
-/* Read one character of UTF-8. A byte that is not part of one gives a question mark. An incomplete character gives one
- * together with the byte after it. */
+/* Read one character of UTF-8. A byte that is not part of one gives a question mark. An incomplete character and
+ * the byte after it together give one question mark. */
 static int read_character(EditLine *edit, wchar_t *character) {
     mbstate_t state = {0};
     for (;;) {

@@ -54,7 +54,7 @@ typedef struct option_row {
     const char *name;
     option_kind kind;
     size_t field;      /* its place in struct options */
-    const char *value; /* the value's name in --help; for a CHOICE its values, between bars */
+    const char *value; /* the value's name in --help; for a CHOICE its values, separated by bars */
     uint64_t least, most;
     float lower, upper;
     bool lower_is_out;
@@ -435,7 +435,7 @@ typedef struct value_text {
     char text[96];
 } value_text;
 
-/* What a row takes: its value's name, or the choices, between bars; "" for a flag. */
+/* What a row takes: its value's name, or the choices, separated by bars; "" for a flag. */
 static value_text value_of(const option_row *row) {
     value_text value = {""};
     if (row->value) snprintf(value.text, sizeof value.text, "%s", row->value);

@@ -1,4 +1,6 @@
-/* Functions that the commands share: messages, input, and a model that is loaded and ready to run. */
+/* Functions that the commands share: messages, input, and a model that is loaded and ready to run.
+ *
+ * "Returns an exit status, after saying why" means: if the status is not EXIT_SUCCESS, a message has been printed. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
@@ -135,9 +137,9 @@ typedef struct run {
     char stage[80];     /* what is being evaluated, for the progress bar; "": draw no bar */
     double stage_start; /* when the stage began */
     int drawn_percent;  /* percentage that the bar shows now; -1: no bar */
-    uint64_t n_stage, n_evaluated,
-        n_now; /* tokens that the bar is for (0: each run_eval has a bar of its own), those of
-                                             earlier calls of run_eval, and those of this one */
+    /* tokens that the bar is for (0: each call of run_eval has a bar of its own), tokens of earlier calls, and tokens of
+     * the call that runs now */
+    uint64_t n_stage, n_evaluated, n_now;
 } run;
 
 int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */

@@ -29,7 +29,7 @@ typedef struct flag {
     flag_kind kind;
     const char *ours;     /* the name of our option */
     const char *variable; /* in the environment, or NULL */
-    const char *value;    /* for TURNS_ON: see there; for other kinds: values that change nothing, between bars */
+    const char *value;    /* for TURNS_ON: see there; for other kinds: values that change nothing, separated by bars */
     bool negative;        /* the variable has the opposite meaning: 0 sets the flag */
     const char *why;      /* for a refused flag: what to do instead; for one without effect: more about it; or NULL */
     int (*special)(translation *t, const struct flag *f, const char *value);
@@ -192,7 +192,7 @@ static int origins(translation *t, const flag *f, const char *value) {
     return 0;
 }
 
-/* 1 / N of --rope-scale */
+/* --rope-freq-scale F is --rope-scale with 1 / F. */
 static int rope_freq_scale(translation *t, const flag *f, const char *value) {
     char *end, text[32];
     const double scale = strtod(value, &end);

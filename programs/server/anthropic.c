@@ -137,7 +137,8 @@ static bool take_assistant_block(conversation *c, gathered *g, const json_t *blo
         json_add(&g->calls, call_of(block));
         return true;
     }
-    add_text_of(&g->texts, block); /* skip what tools on Anthropic's servers did: a model here cannot use it */
+    /* a block without text says what a tool on Anthropic's servers did; a model here cannot use it, so it is skipped */
+    add_text_of(&g->texts, block);
     return true;
 }
 

@@ -373,8 +373,8 @@ bool ask_one_vector(const request *r, failure *f) {
 
 /* ------------------------------------------------------------------------------------------------- chat */
 
-/* The client's variables. `messages` and `tools` are left out, because they are fields of the request. Those that the
- * vocabulary spells are left out, because they would count as the template's own text. */
+/* The client's variables. `messages` and `tools` are left out, because they are fields of the request. bos_token and
+ * the like are left out, because a client's text in them would count as the template's own. */
 static json_t *client_variables(const json_t *kwargs) {
     static const char *const reserved[] = {"bos_token", "eos_token",  "unk_token", "sep_token", "pad_token",
                                            "cls_token", "mask_token", "messages",  "tools"};
@@ -482,8 +482,8 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     return good;
 }
 
-/* Read OpenAI's tool_choice: none, auto, required, or a function, {type: function, function: {name}}. Responses and
- * Anthropic's API build the same. Returns false after filling f. */
+/* Read OpenAI's tool_choice: none, auto, required, or a function, {type: function, function: {name}}.
+ * responses.c and anthropic.c turn their tool_choice into this form. Returns false after filling f. */
 static bool read_tool_choice(const chat_request *chat, cllm_call_options *calls, bool *none, failure *f) {
     const json_t *choice_of = chat->tool_choice;
     const char *word = json_string_value(choice_of);

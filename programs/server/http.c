@@ -28,7 +28,7 @@ enum {
     MOST_WORKERS = 64,       /* a worker waits while a model loads; the others continue */
     POOL_BYTES = 24 << 10,   /* memory of a connection, for headers and parts of bodies */
     MOST_HEADERS = 14 << 10, /* most bytes of it that a request's headers may take */
-    LEAST_SPEED = 16 << 10,  /* a body, or a whole answer, may take --timeout plus a second for so many bytes */
+    LEAST_SPEED = 16 << 10,  /* bytes a second: a body or a whole answer may take --timeout plus its length / this */
     SILENCE_SECONDS = 15,    /* before a stream sends a sign of life */
     MOST_VALUES = 1 << 20,   /* most JSON values in a body */
     MOST_LOGGED = 4000,      /* most bytes of a prompt in the log, with --log-prompts */

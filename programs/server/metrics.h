@@ -17,7 +17,7 @@ typedef struct histogram {
 
 typedef struct metrics {
     pthread_mutex_t lock;
-    uint64_t n_prompt, n_cached, n_drawn; /* tokens: of prompts that were evaluated, from the cache, and drawn */
+    uint64_t n_prompt, n_cached, n_drawn; /* prompt tokens evaluated, prompt tokens from the cache, drawn tokens */
     double prompt_seconds, drawn_seconds;
     uint64_t n_steps, n_rows; /* forward passes, and sequences in them */
     uint64_t n_written;       /* tokens drawn in steps without prompts */

@@ -133,7 +133,8 @@ static void write_step(request *r, const event *e, text_buffer *out) {
     json_t *calls = json_array();
     for (size_t i = 0; i < e->n_pieces; i++) {
         const piece *p = &e->pieces[i];
-        if (p->kind != CLLM_DELTA_ARGUMENTS) add_calls(a, &s->n_sent, s->n_begun, &calls); /* those are complete */
+        /* any other piece means that the calls so far are complete */
+        if (p->kind != CLLM_DELTA_ARGUMENTS) add_calls(a, &s->n_sent, s->n_begun, &calls);
         if (p->kind == CLLM_DELTA_CALL) s->n_begun++;
         if (p->kind == CLLM_DELTA_CONTENT) text_buffer_add(&content, p->text, p->length);
         if (p->kind == CLLM_DELTA_REASONING) text_buffer_add(&thinking, p->text, p->length);

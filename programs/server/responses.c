@@ -222,7 +222,7 @@ static bool take_input(conversation *c, const json_t *body, failure *f) {
 
 /* ------------------------------------------------------------------------------------------------- tools */
 
-/* The fields of a function are beside its type, or inside it as in chat completions. */
+/* The fields of a function are beside `type`, or in an object `function` as in chat completions. */
 static bool take_function(conversation *c, const json_t *tool, const char *space, const char *where, failure *f) {
     static const char *const copied[] = {"description", "parameters", "strict"};
     const json_t *inner = field_find(tool, "function"), *from = inner ? inner : tool;

@@ -59,7 +59,7 @@ def loss_of(model, matrix, fast):
 
 
 def learning_rate(step, steps, peak, warmup=200, fall=0.5):
-    """Rises in the first steps, and falls in the last half of them."""
+    """Rises in the first `warmup` steps, and falls in the last half of all steps."""
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = max(0.0, (step / steps - (1 - fall)) / fall)

@@ -1,9 +1,8 @@
 /* The page of `mini-cllm serve`: conversations, and the answers that the server streams into them.
  *
  * A conversation is a tree of messages. A question that was edited is a sibling of the old one; answers to one question
- * are siblings.
- * `leaf` is the last message of the line that is shown. A conversation has the form { id, title, changed, leaf,
- * messages: [{ id, parent, role, content, reasoning, ended, ... }] }. A parent comes before its children. */
+ * are siblings. `leaf` is the last message of the line that is shown. A conversation has the form { id, title, changed,
+ * leaf, messages: [{ id, parent, role, content, reasoning, ended, ... }] }. A parent comes before its children. */
 import { GrowingMarkdown } from './markdown.js';
 import * as server from './client.js';
 import * as store from './store.js';
