@@ -75,8 +75,8 @@ CLLM_API size_t cllm_safe_length(const char *bytes, size_t length);
 typedef struct cllm_gguf cllm_gguf;
 
 /* A function of the caller. During long work the library calls it now and then, in the thread that called the library.
- * done, total: bytes of a file, or tokens times layers of a cllm_eval. Return false to stop the work, which then fails
- * with CLLM_ERR_CANCELLED. */
+ * done, total: bytes of a file or of weights, or tokens times layers of a cllm_eval. Return false to stop the work,
+ * which then fails with CLLM_ERR_CANCELLED. */
 typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct cllm_load_options {
@@ -840,7 +840,7 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_JSON_SCHEMA, /* JSON by a schema (draft 4 to 2020-12; $schema says which), properties in any order */
     CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty lines do not count */
-    CLLM_GRAMMAR_STRUCTURE, /* parts, in JSON: see below; the only kind that allows special tokens, in its texts */
+    CLLM_GRAMMAR_STRUCTURE,            /* parts, in JSON: see below; the only kind that allows special tokens */
     /* As JSON_SCHEMA and JSON_SCHEMA_IN_ORDER, but an object whose properties are listed has no others, unless its
      * schema mentions them or combines schemas (allOf and the like), integers are digits (5, not 5.0 or 5e0), and there
      * is no white space before commas and colons. For texts that a model writes, because it may invent other properties
@@ -951,7 +951,7 @@ typedef struct cllm_generation_options {
     cllm_fill_mask fill_mask;      /* or NULL: any token may be drawn */
     void *fill_mask_user;          /* passed to fill_mask */
     uint32_t n_draft;              /* most tokens of a draft; 0: 16; at most n_batch - 1 are used */
-    bool draft_lookup;             /* draft what came after the longest recent match of the last tokens */
+    bool draft_lookup;             /* draft what followed the last tokens where they occurred before */
     cllm_sequence *draft_sequence; /* draft with this empty sequence of another engine, whose model has the same
                                       vocabulary; or NULL */
 } cllm_generation_options;
