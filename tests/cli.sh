@@ -185,7 +185,7 @@ done <<'END'
 2|--device: 'tpu' is not one of: cpu|m.gguf --device tpu
 2|--gpu-layers: 4 layers need a GPU: give --device auto|m.gguf --gpu-layers 4
 2|--device-index: '-1' is not a whole number|m.gguf --device-index -1
-2|--device-index: 1 needs a GPU --device, not cpu|m.gguf --device-index 1
+2|--device-index: 1 is for a GPU, but no layer runs on one: give --device auto, or leave this out|m.gguf --device-index 1
 2|--repack is for the CPU: it cannot be used together with --device cuda|m.gguf --device cuda --repack
 2|--kv-type: q8_0 is for the cpu; --device opencl takes f16 and f32|m.gguf --device opencl --kv-type q8_0
 2|--rope-scaling: 'cubic' is not one of: none|m.gguf --rope-scaling cubic
@@ -559,7 +559,7 @@ overrides() {
     check 'generate --override' eval 'exits 0 && says "context: all 8 tokens are in use"'
     run bench "$stories" -p 1 -n 0 -r 1 --threads 1 --override .context_length=str:8
     check 'bench --override: another type than the file has is found at the start' refused 1 \
-        "$stories: llama.context_length: the file has type uint32 here: the value must be of type int, not str"
+        "$stories: llama.context_length: a value of type str cannot replace the file's uint32; use type int"
     while IFS='|' read -r message override; do
         # shellcheck disable=SC2086 # words
         run inspect "$stories" --override $override
