@@ -222,7 +222,8 @@ static int eval_text(run *r) {
     const cllm_model_info *info = cllm_model_get_info(r->model);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     if (!tokenizer) return fail_without_tokenizer(r);
-    uint64_t n_ctx = o->ctx ? o->ctx : info->n_ctx_train < DEFAULT_CTX ? info->n_ctx_train : DEFAULT_CTX;
+    const bool by_default = !is_given(o, "ctx") && info->n_ctx_train > DEFAULT_CTX;
+    const uint64_t n_ctx = o->ctx ? o->ctx : by_default ? DEFAULT_CTX : info->n_ctx_train;
     if (n_ctx < 3) return fail("--ctx: chunks of %" PRIu64 " tokens leave nothing to score; give at least 3", n_ctx);
 
     input text;

@@ -275,9 +275,10 @@ static const option_row rows[] = {
     {IN_OUTPUT, EMBED, 0, "raw", FLAG, FIELD(raw), .help = "write float32 numbers, little-endian, and nothing else"},
     {IN_OUTPUT, EMBED, 0, "cosine", FLAG, FIELD(cosine),
      .help = "print the cosine of the angle between the vectors of two lines"},
-    {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
-     .computed = "as much of the model's as fits in memory; with --text 512",
-     .help = "context in tokens; with --text the length of a chunk"},
+    {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 0, INT32_MAX, .computed = "0, with --text 512",
+     .help =
+         "context in tokens, with --text the length of a chunk; 0: the model's; without --text as much of it as fits "
+         "in memory"},
     {IN_SPEED, SAMPLES | EVAL | EMBEDS, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
     {IN_SPEED, BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",

@@ -118,8 +118,8 @@ void note(const options *o, const char *format, ...) {
 void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count) {
     const int32_t bos = cllm_tokenizer_bos(tokenizer);
     if (bos < 0 || count < 2 || tokens[0] != bos || tokens[1] != bos || !cllm_tokenizer_adds_bos(tokenizer)) return;
-    note(o, "the text begins with the model's begin token, which is added to every text: now there are two; leave it "
-            "out of the text");
+    note(o, "the text begins with the model's begin token, and every text gets one, so there are two: remove it from "
+            "the text");
 }
 
 void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer) {
@@ -417,7 +417,9 @@ static int check_flags(const options *o) {
         return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU: give --device auto, or leave this out",
                            o->gpu_layers);
     if (o->device_index != 0 && !names_gpu(o))
-        return usage_error("--device-index: %" PRIu64 " needs a GPU --device, not cpu", o->device_index);
+        return usage_error("--device-index: %" PRIu64
+                           " is for a GPU, but no layer runs on one: give --device auto, or leave this out",
+                           o->device_index);
     if (o->repack && must)
         return usage_error("--repack is for the CPU: it cannot be used together with --device %s", o->device);
     if (must && strcmp(o->kv_type, "q8_0") == 0)

@@ -413,7 +413,7 @@ static const flag flags[] = {
     {{"-bs", "--backend-sampling"}, .kind = IDLE, .variable = "LLAMA_ARG_BACKEND_SAMPLING"},
     {{"-r", "--reverse-prompt"}, .kind = REFUSED_VALUE, .why = "a request sets this: stop"},
     {{"-sp", "--special"}, .kind = REFUSED, .why = "special tokens are not part of a text"},
-    {{"-e", "--escape"}, .kind = IDLE, .why = "texts are taken as they are"},
+    {{"-e", "--escape"}, .kind = IDLE, .why = "backslashes in a text stay as they are"},
     {{"--no-escape"}, .kind = IDLE},
     {{"--no-display-prompt", "--simple-io"}, .kind = IDLE},
     {{"-co", "--color"}, .kind = IDLE_CHOICE},

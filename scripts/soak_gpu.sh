@@ -4,9 +4,9 @@ set -euo pipefail
 usage='usage: scripts/soak_gpu.sh metal|cuda|opencl MODEL.gguf [PROMPT]
        scripts/soak_metal.sh MODEL.gguf [PROMPT]
 
-Generate a text on a GPU, then again and again: fails where it becomes another, or the program takes more memory.
+Generate a text on a GPU again and again. Fails if the text changes, or if the program needs more and more memory.
 
-Environment: ITERATIONS (20) after the first, MAX_RSS_GROWTH_KB (262144) from the first to the last;
+Environment: ITERATIONS (20): runs after the first; MAX_RSS_GROWTH_KB (262144): most growth from the first run to the last;
 BIN (build/mini-cllm), N_TOKENS (32), TEMPERATURE (0.0), TOP_P (0.9), TOP_K (40), SEED (42), GPU_LAYERS (9999).
 Exit status: 0 done, 1 failed or wrong usage, 130 stopped by Ctrl-C.'
 N_TOKENS=${N_TOKENS:-32}
@@ -33,7 +33,7 @@ baseline_rss_kb=$rss_kb max_rss_kb=$rss_kb
 cp "$text" "$temporary/first"
 for ((i = 1; i <= ITERATIONS; i++)); do
     soak
-    cmp -s "$temporary/first" "$text" || fail "run $i of $ITERATIONS on $device told another text than the first"
+    cmp -s "$temporary/first" "$text" || fail "run $i of $ITERATIONS on $device wrote another text than the first run"
     [ "$rss_kb" -le "$max_rss_kb" ] || max_rss_kb=$rss_kb
     echo "$(sed -n 's/real_s: //p' "$times") $(speed)" >>"$temporary/figures"
 done
@@ -53,4 +53,4 @@ awk '{ seconds += $1; speeds += $2 } $2 == "nan" { unknown = 1 }
         if (unknown) print "avg_tokens_per_second: nan"; else printf "avg_tokens_per_second: %.3f\n", speeds / NR }' \
     "$temporary/figures"
 [ $rss_growth_kb -le "$MAX_RSS_GROWTH_KB" ] ||
-    fail "the program takes $rss_growth_kb KiB more memory than at first, which MAX_RSS_GROWTH_KB=$MAX_RSS_GROWTH_KB forbids"
+    fail "the program takes $rss_growth_kb KiB more memory than at first, more than MAX_RSS_GROWTH_KB=$MAX_RSS_GROWTH_KB allows"

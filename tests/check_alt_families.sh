@@ -67,7 +67,7 @@ agrees() { # FAMILY SEED
 is_known() { # FAMILY
     "$python" "$folder/tools/$maker.py" "$1" "$folder/$1.gguf" >/dev/null 2>&1
     "$build/mini-cllm" eval "$folder/$1.gguf" --tokens 1 >/dev/null 2>"$said"
-    ! grep -qE "architecture '.*' is not supported|also see later tokens" "$said"
+    ! grep -qE "architecture '.*' is not supported|do not see later tokens" "$said"
 }
 
 number=0

@@ -234,7 +234,7 @@ check 'soak_metal.sh: growth over the limit that it has by default' refused 1 'M
 fake ITERATIONS=1 MEMORY='2.0 MiB,1.0 MiB' MAX_RSS_GROWTH_KB=0 scripts/soak_metal.sh $demo
 check 'soak_metal.sh: shrinking is no growth' eval 'exits 0 && prints "rss_growth_kb: -1024"'
 fake ITERATIONS=2 TEXT='text %d' scripts/soak_metal.sh $demo
-check 'soak_metal.sh: another text' eval 'refused 1 "run 1 of 2 on metal told another text" && [ ! -s "$out" ]'
+check 'soak_metal.sh: another text' eval 'refused 1 "run 1 of 2 on metal wrote another text" && [ ! -s "$out" ]'
 fake ITERATIONS=2 MEMORY=unknown scripts/soak_metal.sh $demo
 check 'soak_metal.sh: a program that does not tell its memory' refused 1 'does not tell its peak memory'
 fake ITERATIONS=2 GPU_SPEED= scripts/soak_metal.sh $demo

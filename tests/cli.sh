@@ -111,7 +111,6 @@ done <<'END'
 2|--n-tokens: '-1' is not|bench m.gguf -n -1
 2|--seed: '-2' is not|m.gguf -s -2
 2|--ctx: '-1' is not a whole number from 0 to 2147483647|m.gguf -c -1
-2|--ctx: '0' is not|eval m.gguf -c 0
 2|--temperature: 'x' is not|m.gguf --temp x
 2|unknown option '-5'; give a text that begins with - after -p|m.gguf -5
 2|--check: give the FILEs to check|grammar m.gguf --regex a --check
@@ -186,7 +185,7 @@ done <<'END'
 2|--device: 'tpu' is not one of: cpu|m.gguf --device tpu
 2|--gpu-layers: 4 layers need a GPU: give --device auto|m.gguf --gpu-layers 4
 2|--device-index: '-1' is not a whole number|m.gguf --device-index -1
-2|--device-index: 1 needs a GPU --device, not cpu|m.gguf --device-index 1
+2|--device-index: 1 is for a GPU, but no layer runs on one: give --device auto, or leave this out|m.gguf --device-index 1
 2|--repack is for the CPU: it cannot be used together with --device cuda|m.gguf --device cuda --repack
 2|--kv-type: q8_0 is for the cpu; --device opencl takes f16 and f32|m.gguf --device opencl --kv-type q8_0
 2|--rope-scaling: 'cubic' is not one of: none|m.gguf --rope-scaling cubic
@@ -411,7 +410,7 @@ evaluation() {
         cp "$out" "$temporary/argmax"
         check "eval $type: an id a token" eval 'exits 0 && silent && [ "$(wc -w <"$out")" -eq 32 ] && [ "$(wc -l <"$out")" -eq 1 ] &&
             [ "$(wc -c <"$temporary/logits")" -eq 65536 ]'
-        for flag in '--batch 1' '--batch 7' '--batch 512' '--threads 1' '--threads 2' '--no-mmap' '--ctx 32'; do
+        for flag in '--batch 1' '--batch 7' '--batch 512' '--threads 1' '--threads 2' '--no-mmap' '--ctx 32' '--ctx 0'; do
             # shellcheck disable=SC2086 # words
             run eval "$model" --tokens "$tokens" --logits "$temporary/logits2" -q $flag
             check "eval $type $flag: the same bytes" eval 'cmp "$temporary/logits" "$temporary/logits2" && cmp "$out" "$temporary/argmax"'
@@ -560,7 +559,7 @@ overrides() {
     check 'generate --override' eval 'exits 0 && says "context: all 8 tokens are in use"'
     run bench "$stories" -p 1 -n 0 -r 1 --threads 1 --override .context_length=str:8
     check 'bench --override: another type than the file has is found at the start' refused 1 \
-        "$stories: llama.context_length: the file has type uint32 here: the value must be of type int, not str"
+        "$stories: llama.context_length: a value of type str cannot replace the file's uint32; use type int"
     while IFS='|' read -r message override; do
         # shellcheck disable=SC2086 # words
         run inspect "$stories" --override $override
@@ -673,6 +672,10 @@ perplexity() {
     check 'the same for another batch' [ "$(cat "$out")" = "$want" ]
     run eval "$stories" --text "$temporary/text"
     check 'a text of less than two chunks is refused with both counts' refused 1 "$temporary/text: $(echo "$ids" | wc -w | tr -d ' ') tokens are too few: two chunks of 512 need 1024"
+    run eval "$stories" --text "$temporary/text" --override .context_length=int:600
+    check 'chunks have 512 tokens by default' eval 'exits 1 && says "two chunks of 512 need 1024"'
+    run eval "$stories" --text "$temporary/text" --override .context_length=int:600 --ctx 0
+    check 'with --ctx 0 they are as long as the context of the model' eval 'exits 1 && says "two chunks of 600 need 1200"'
 }
 
 inspection() {

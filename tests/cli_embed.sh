@@ -167,7 +167,7 @@ answers_yes_or_no() {
     run rerank "$shared/families2/qwen3-embedding.gguf" -q -p a -f "$temporary/documents"
     check 'rerank: a causal model without a classifier' eval 'exits 1 && one_line && says "it has no classifier (cls.output.weight)"'
     run rerank "$shared/families2/qwen3-embedding.gguf" -q -p a -f "$temporary/documents" --override qwen3.pooling_type=int:4
-    check 'rerank: a file that only says so' eval 'exits 1 && one_line && says "qwen3.pooling_type: 4 ranks, and the file has no classifier (cls.output.weight)"'
+    check 'rerank: a file that only says so' eval 'exits 1 && one_line && says "qwen3.pooling_type: 4 (rank) needs a classifier, but the file has no cls.output.weight"'
 }
 
 for name in forms poolings; do group $name "$any"; done

@@ -175,7 +175,7 @@ on_terminal() {
         grep -qxF "One day$(cat "$temporary/want")" "$out"'
     screen --grammar 'root ::= ((([a-z ,]{1,40}){1,40}){1,40}){0,40}' -n 100
     check 'on a terminal: an error comes after the text' eval 'exits 1 && head -n 1 "$out" | grep -qx "[a-z ,]*" &&
-        sed -n 2p "$out" | grep -q "^mini-cllm: the grammar can continue in too many ways here"'
+        sed -n 2p "$out" | grep -q "^mini-cllm: the grammar allows too many ways to continue here; make it simpler"'
 }
 
 # flags of llama.cpp that change nothing here
@@ -183,7 +183,7 @@ idle_flags() {
     run "$any" -q -n 9 -p 'One day,' && cp "$out" "$temporary/want"
     alike 'flags without effect are accepted' "$any" -q --mlock -e -fa on -n 9 --no-warmup --no-display-prompt --numa distribute -p 'One day,'
     run "$any" --mlock -e -fa on -n 9 --numa=distribute -p 'One day,'
-    check 'and noted, a line each' eval 'exits 0 && says "--mlock has no effect here" && says "-e has no effect here: texts are taken as they are" &&
+    check 'and noted, a line each' eval 'exits 0 && says "--mlock has no effect here" && says "-e has no effect here: backslashes in a text stay as they are" &&
         says "-fa has no effect here" && says "--numa has no effect here" && [ "$(wc -l <"$err")" -eq 5 ]'
     run "$any" -q -n 1 --echo -p --mlock
     check 'but not where they are a text' eval 'exits 0 && prints --mlock'
@@ -316,17 +316,17 @@ END
 begin_tokens() {
     run "$stories" -n 1 -p '<s>Once'
     check 'a prompt with a begin token of its own: said once, and kept' eval 'exits 0 &&
-        [ "$(grep -c "now there are two" "$err")" -eq 1 ] && says "prompt 3 tokens"'
+        [ "$(grep -c "so there are two" "$err")" -eq 1 ] && says "prompt 3 tokens"'
     run "$stories" -n 1 -p '<s><s>Once' -q
     check 'but not with -q' eval 'exits 0 && silent'
     run tokenize "$stories" '<s>Once'
-    check 'tokenize says it too' eval 'is_text "1 1 403\n" && one_line && says "now there are two"'
+    check 'tokenize says it too' eval 'is_text "1 1 403\n" && one_line && says "so there are two"'
     for flags in '-p Once' '-p <s>Once --no-special' '-p <s>Once --override tokenizer.ggml.add_bos_token=bool:false' '-p <s>' \
         '-p Once<s>'; do
         # shellcheck disable=SC2086 # words
         run "$stories" -n 1 $flags
         case $flags in
-        '-p <s>') check "two: $flags" says 'now there are two' ;;
+        '-p <s>') check "two: $flags" says 'so there are two' ;;
         *) check "one is as it should be: $flags" eval 'exits 0 && ! says "begin token"' ;;
         esac
     done

@@ -434,7 +434,7 @@ static void encoders_only_embed(void **state) {
     assert_non_null(tokens);
     const cllm_engine_options options = {.n_batch = 20, .device = "auto"};
     assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
-    assert_non_null(strstr(cllm_engine_device_note(engine), "tokens that see later ones"));
+    assert_non_null(strstr(cllm_engine_device_note(engine), "tokens that see later ones (an encoder)"));
     assert_ok(cllm_sequence_create(engine, &sequence, &err), &err);
     cllm_span span = {.sequence = sequence, .tokens = tokens, .count = 3};
     for (int want = CLLM_WANT_NOTHING; want < CLLM_WANT_EMBEDDING; want++) {
@@ -1019,7 +1019,7 @@ static void each_tensor_is_asked_for(void **state) {
         if (is_optional(tensor->name, of->name))
             assert_refused(path, bytes, n_bytes, renamed, "does not know this tensor of the architecture ");
         else if (strcmp(tensor->name, "dense_2.weight") == 0)
-            assert_refused(path, bytes, n_bytes, "dense_3_feat_in", "elements that come before it");
+            assert_refused(path, bytes, n_bytes, "dense_3_feat_in", "the length of the vectors that this layer gets");
         else if (strcmp(of->name, "jina-bert-v2") == 0 && strstr(tensor->name, "ffn_gate."))
             assert_refused(path, bytes, n_bytes, "ffn_up.weight", "the model needs"); /* ffn_up must hold both */
         else

@@ -341,20 +341,20 @@ static const bad_file bad_files[] = {
     {"row not of whole blocks", row_not_blocks, F,
      "a: shape [128, 2] has rows that are not whole blocks of Q4_K, which hold 256 elements (offset 24)"},
     {"data past the end", past_the_end, F,
-     "a: its data (size 36, at 0 of the tensor data) go past the end of the file at 96; is the file complete? (offset "
-     "24)"},
+     "a: its data (size 36, at offset 0 of the tensor data) go past the end of the file, which has 96 bytes; is the "
+     "file complete? (offset 24)"},
     {"data starting past the end", starts_past_the_end, F,
-     "a: its data (size 32, at 1099511627776 of the tensor data) go past the end of the file at 68; is the file "
-     "complete? (offset 24)"},
+     "a: its data (size 32, at offset 1099511627776 of the tensor data) go past the end of the file, which has 68 "
+     "bytes; is the file complete? (offset 24)"},
     {"no data at all", no_data, F,
-     "a: its data (size 1, at 0 of the tensor data) go past the end of the file at 57; is the file complete? (offset "
-     "24)"},
+     "a: its data (size 1, at offset 0 of the tensor data) go past the end of the file, which has 57 bytes; is the "
+     "file complete? (offset 24)"},
     {"data over the header", over_the_header, F,
-     "a: its data (size 32, at 18446744073709551584 of the tensor data) go past the end of the file at 72; is the file "
-     "complete? (offset 24)"},
+     "a: its data (size 32, at offset 18446744073709551584 of the tensor data) go past the end of the file, which has "
+     "72 bytes; is the file complete? (offset 24)"},
     {"data whose end wraps", end_wraps, F,
-     "a: its data (size 18446744073709551552, at 0 of the tensor data) go past the end of the file at 72; is the file "
-     "complete? (offset 24)"},
+     "a: its data (size 18446744073709551552, at offset 0 of the tensor data) go past the end of the file, which has "
+     "72 bytes; is the file complete? (offset 24)"},
     {"misaligned offset", misaligned, F, "b: data offset 16 is not a multiple of the file's alignment, 32 (offset 57)"},
     {"two tensors in one place", same_place, F, "b: its data overlap those of a, which end at 128 (offset 96)"},
     {"overlapping tensors", overlap, F, "b: its data overlap those of a, which end at 196 (offset 192)"},
@@ -990,7 +990,8 @@ static void test_split_failures(void **state) {
     assert_split_error(1, part_of_1_tensor, 0, "split.tensors.count: value is 4, must be 3 ");
     assert_split_error(1, part_of_text, 1, "split.no: must be an integer");
     assert_split_error(1, part_with_known_tensor, 2, "blk.3.weight: the file has this tensor twice");
-    assert_split_error(2, part_cut, 2, "blk.3.weight: its data (size 32, at 32 of the tensor data) go past the end");
+    assert_split_error(2, part_cut, 2,
+                       "blk.3.weight: its data (size 32, at offset 32 of the tensor data) go past the end");
 
     const char *paths[3];
     write_parts(paths);

@@ -231,11 +231,11 @@ static void what_cannot_be_is_refused(void **state) {
         cllm_metadata override;
         const char *message;
     } cases[] = {
-        {FLOAT("u32", 1), "u32: the file has type uint32 here: the value must be of type int, not float"},
-        {INT("f32", 1), "f32: the file has type float32 here: the value must be of type float, not int"},
-        {INT("bool", 1), "bool: the file has type bool here: the value must be of type bool, not int"},
-        {BOOL("string", true), "string: the file has type string here: the value must be of type str, not bool"},
-        {STR("i64", "1"), "i64: the file has type int64 here: the value must be of type int, not str"},
+        {FLOAT("u32", 1), "u32: a value of type float cannot replace the file's uint32; use type int"},
+        {INT("f32", 1), "f32: a value of type int cannot replace the file's float32; use type float"},
+        {INT("bool", 1), "bool: a value of type int cannot replace the file's bool; use type bool"},
+        {BOOL("string", true), "string: a value of type bool cannot replace the file's string; use type str"},
+        {STR("i64", "1"), "i64: a value of type str cannot replace the file's int64; use type int"},
         {INT("array", 1), "array: the file has an array here, which cannot be replaced"},
         {{.key = "u32", .value = {.type = CLLM_ARRAY}}, "u32: a value of type array cannot be given"},
         {{.key = "u32", .value = {.type = (cllm_value_type)99}}, "u32: a value of type unknown cannot be given"},

@@ -57,7 +57,7 @@ static cllm_status check_drafts(const cllm_generation *g, cllm_error *err) {
     const cllm_engine *e = g->sequence->engine;
     const cllm_sequence *small = g->options.draft_sequence;
     if (!small && !g->options.draft_lookup) return CLLM_OK;
-    if (!can_draft(e)) return error_set(err, CLLM_ERR_ARGUMENT, "drafts on a GPU need an engine with exact");
+    if (!can_draft(e)) return error_set(err, CLLM_ERR_ARGUMENT, "drafts on a GPU need an engine with the option exact");
     if (!small) return CLLM_OK;
     if (small->engine == e || small->length > 0)
         return error_set(err, CLLM_ERR_ARGUMENT, "a draft's sequence must be empty and belong to another engine");

@@ -44,18 +44,25 @@ static cllm_status plan_layers(const cllm_model *model, const engine_settings *s
 }
 
 static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, uint32_t fitting, cllm_error *err) {
-    char advice[64] = "not even one fits";
-    if (fitting > 0) snprintf(advice, sizeof advice, "at most %u fit", fitting);
-    return error_set(
-        err, CLLM_ERR_DEVICE,
-        "%u layers on %s need %.0f MiB of weights, %.0f MiB of keys and values and %.0f MiB of scratch, %.0f MiB in "
-        "all, %.0f MiB in one buffer; the GPU has %.0f MiB, %.0f MiB for a buffer: %s; a smaller context leaves room "
-        "for more",
-        asked, g->properties.name, (double)needs->weights / BYTES_PER_MIB, (double)needs->kv_cache / BYTES_PER_MIB,
-        (double)needs->scratch / BYTES_PER_MIB,
-        ((double)needs->weights + (double)needs->kv_cache + (double)needs->scratch) / BYTES_PER_MIB,
-        (double)needs->largest / BYTES_PER_MIB, (double)budget(g) / BYTES_PER_MIB,
-        (double)g->properties.largest_buffer / BYTES_PER_MIB, advice);
+    const double all = (double)needs->weights + (double)needs->kv_cache + (double)needs->scratch;
+    const bool fits_but_for_a_buffer =
+        g->properties.largest_buffer && (!g->properties.free_memory || all <= (double)budget(g));
+    const char *name = g->properties.name;
+    char advice[100] = "not even one layer fits; a smaller context leaves room for more";
+    if (fitting > 0)
+        snprintf(advice, sizeof advice, "at most %u %s; a smaller context leaves room for more", fitting,
+                 fitting == 1 ? "layer fits" : "layers fit");
+    if (fits_but_for_a_buffer)
+        return error_set(err, CLLM_ERR_DEVICE,
+                         "%u layers on %s need a buffer of %.0f MiB, and the GPU allows at most %.0f MiB; %s", asked,
+                         name, (double)needs->largest / BYTES_PER_MIB,
+                         (double)g->properties.largest_buffer / BYTES_PER_MIB, advice);
+    return error_set(err, CLLM_ERR_DEVICE,
+                     "%u layers on %s need %.0f MiB (%.0f MiB of weights, %.0f MiB of keys and values, %.0f MiB of "
+                     "scratch); the GPU has %.0f MiB; %s",
+                     asked, name, all / BYTES_PER_MIB, (double)needs->weights / BYTES_PER_MIB,
+                     (double)needs->kv_cache / BYTES_PER_MIB, (double)needs->scratch / BYTES_PER_MIB,
+                     (double)budget(g) / BYTES_PER_MIB, advice);
 }
 
 /* Find how many layers fit, up to `most`. An open context is made smaller before layers are left out. may_be_fewer: if

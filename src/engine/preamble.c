@@ -11,7 +11,7 @@ cllm_status preamble_create(const cllm_preamble *o, arena *a, preamble *out, cll
     *out = (preamble){.state = PREAMBLE_OVER};
     if (o->closes.length == 0 || (o->opens.length == 0 && !o->is_open)) return CLLM_OK;
     const char *opens = arena_string(a, o->opens.data ? o->opens.data : "", o->opens.length);
-    if (!opens) return error_set(err, CLLM_ERR_MEMORY, "no memory for the marks of a reasoning");
+    if (!opens) return error_set(err, CLLM_ERR_MEMORY, "no memory for the marks around the reasoning");
     out->opens = (cllm_string){opens, o->opens.length};
     out->state = o->is_open ? PREAMBLE_OPEN : PREAMBLE_MAY_OPEN;
     return stops_create(&o->closes, 1, a, &out->closes, err);

@@ -127,8 +127,9 @@ static cllm_status check_header(const saved_header *h, const saved_header *own, 
     if (memcmp(h->magic, magic, sizeof magic) != 0)
         return error_set(err, CLLM_ERR_FORMAT, "this is not a saved sequence");
     if (h->version != FORMAT_VERSION)
-        return error_set(err, CLLM_ERR_UNSUPPORTED, "the file is of version %u of the format; this is version %u",
-                         h->version, FORMAT_VERSION);
+        return error_set(err, CLLM_ERR_UNSUPPORTED,
+                         "the file has version %u of the format; only version %u can be read", h->version,
+                         FORMAT_VERSION);
     if (!is_text(h->cpu_isa, sizeof h->cpu_isa) || !is_text(h->device, sizeof h->device) ||
         !is_text(h->device_name, sizeof h->device_name))
         return error_set(err, CLLM_ERR_FORMAT, "the file is damaged: a name has no end");

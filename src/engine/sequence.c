@@ -52,10 +52,11 @@ static cllm_status check_length(const cllm_sequence *s, uint32_t length, const c
                          "start again from 0",
                          verb, length, s->engine->model->config.window);
     if (!has_state_for(s, length))
-        return error_set(err, CLLM_ERR_UNSUPPORTED,
-                         "cannot %s %u tokens: no state of the model's recurrent layers is held that is as old; start "
-                         "again from 0",
-                         verb, length);
+        return error_set(
+            err, CLLM_ERR_UNSUPPORTED,
+            "cannot %s %u tokens: the model's recurrent layers no longer have a state from there or before; "
+            "start again from 0",
+            verb, length);
     return CLLM_OK;
 }
 

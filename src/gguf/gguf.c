@@ -193,8 +193,9 @@ static cllm_status place_tensor(const gguf_part *part, uint64_t data_start, uint
     if (!checked_add(data_start, relative, &tensor->offset) || !checked_add(tensor->offset, tensor->n_bytes, &end) ||
         end > part->map.size)
         return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
-                          "its data (size %" PRIu64 ", at %" PRIu64 " of the tensor data) go past the end of the file "
-                          "at %" PRIu64 "; is the file complete?",
+                          "its data (size %" PRIu64 ", at offset %" PRIu64
+                          " of the tensor data) go past the end of the file, which has %" PRIu64
+                          " bytes; is the file complete?",
                           tensor->n_bytes, relative, part->map.size);
     tensor->data = part->map.bytes + tensor->offset;
     return CLLM_OK;

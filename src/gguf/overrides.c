@@ -65,8 +65,8 @@ static cllm_status convert(const char *key, const cllm_value *value, cllm_value_
                           "the file has an %s here, which cannot be replaced", cllm_value_type_name(type));
     if (strcmp(kind, wanted) != 0)
         return gguf_fault(err, CLLM_ERR_ARGUMENT, key, CLLM_NO_OFFSET,
-                          "the file has type %s here: the value must be of type %s, not %s", cllm_value_type_name(type),
-                          wanted, kind);
+                          "a value of type %s cannot replace the file's %s; use type %s", kind,
+                          cllm_value_type_name(type), wanted);
     *out = *value;
     out->type = type;
     if (type == CLLM_STRING) {

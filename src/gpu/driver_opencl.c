@@ -26,7 +26,7 @@ static const char *error_name(cl_int code) {
     static const char *const names[] = {
         [2] = "CL_DEVICE_NOT_AVAILABLE", [3] = "CL_COMPILER_NOT_AVAILABLE", [4] = "CL_MEM_OBJECT_ALLOCATION_FAILURE",
         [5] = "CL_OUT_OF_RESOURCES",     [6] = "CL_OUT_OF_HOST_MEMORY",     [11] = "CL_BUILD_PROGRAM_FAILURE"};
-    return code <= 0 && code >= -11 && names[-code] ? names[-code] : "an error without a name here";
+    return code <= 0 && code >= -11 && names[-code] ? names[-code] : "an unknown error";
 }
 
 static cllm_status refuse(cl_int code, cllm_error *err, const char *action, const char *object) {
@@ -152,7 +152,7 @@ static cllm_status compile(gpu_device *device, const char *text, cllm_error *err
     size_t size = 0;
     cl_int code = CL_SUCCESS;
     device->program = cl->CreateProgramWithSource(device->context, 1, &text, NULL, &code);
-    if (!device->program) return refuse(code, err, "take the kernels", "");
+    if (!device->program) return refuse(code, err, "load the kernels", "");
     code = cl->BuildProgram(device->program, 1, &device->id, options, NULL, NULL);
     if (code == CL_SUCCESS) return CLLM_OK;
     cl->GetProgramBuildInfo(device->program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
@@ -251,12 +251,12 @@ static void launch(gpu_device *device, gpu_kernel *kernel, const uint32_t groups
 
 static cllm_status submit(gpu_device *device, cllm_error *err) {
     const cl_int code = device->failure.status ? CL_SUCCESS : device->cl.Flush(device->queue);
-    return done(device, code, "begin with what was launched", "", err);
+    return done(device, code, "start the queued kernels", "", err);
 }
 
 static cllm_status sync_device(gpu_device *device, cllm_error *err) {
     const cl_int code = device->failure.status ? CL_SUCCESS : device->cl.Finish(device->queue);
-    return done(device, code, "finish what was launched", "", err);
+    return done(device, code, "finish the queued kernels", "", err);
 }
 
 /* In the order of driver.h. */

@@ -81,11 +81,11 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
         if (!w->attn_q_norm.weight != !w->attn_k_norm.weight) return "a norm of queries or keys alone";
         if (w->attn_q_norm.bias || w->attn_k_norm.bias) return "biases of norms of queries and keys";
         if (layer_is_parallel(l) && w->post_attention_norm.weight) return "parallel layers with norms after them";
-        if (l->values_are_keys) return "values that are keys";
+        if (l->values_are_keys) return "keys that are also the values";
         if (w->attn_v_norm.weight) return "a norm of values";
         if (w->layer_output_scale) return "layers whose results are scaled";
         if (w->attn_sinks) return "attention sinks";
-        if (w->attn_gate.w.data) return "gates of what attention gives";
+        if (w->attn_gate.w.data) return "gated attention";
         const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
                                          &w->ffn_gate, &w->ffn_up, &w->ffn_down};
         for (size_t m = 0; m < sizeof linears / sizeof *linears; m++)
@@ -112,7 +112,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (c->lora.n_bytes > 0) return "LoRA adapters";
     if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
     if (c->n_index_heads > 0) return "an indexer that chooses positions";
-    if (traits->bidirectional) return "tokens that see later ones";
+    if (traits->bidirectional) return "tokens that see later ones (an encoder)";
     if (c->dense_lengths[0] > 0 || c->dense_lengths[1] > 0) return "dense layers after the pooling";
     if (c->n_scores > 0) return "a classifier";
     const char *lacks = layers_lack(c);
@@ -123,12 +123,12 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (c->n_embd_per_layer > 0) return "embeddings of each layer";
     if (c->activation == CLAMPED_SWIGLU) return "a clamped activation";
     if (c->activation == RELU_SQUARED) return "a squared activation";
-    if (c->activation == REGLU) return "ReLU before a gate";
+    if (c->activation == REGLU) return "ReLU as the activation of gates";
     if (c->activation == LIMITED_SWIGLU) return "an activation with limits";
     if (c->activation == XIELU) return "xIELU";
     if (c->activation == GEGLU_ERF || c->activation == GELU_ERF) return "GELU without tanh";
     if (c->alibi_max_bias > 0) return "ALiBi";
-    if (c->window > 0 && c->window_chunked) return "windows that stand one after another";
+    if (c->window > 0 && c->window_chunked) return "windows that do not slide";
     if (c->value_scale != 1) return "scaled values";
     if (c->projection_limit > 0) return "clamped queries, keys and values";
     if (weights->token_embd_norm.weight) return "a norm of embeddings";
@@ -138,7 +138,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
         if (lengths[i] > LONGEST_ROW) return "rows of more than 2^26 elements";
     if (c->key_length > MAX_HEAD || c->value_length > MAX_HEAD) return "heads of more than 256 elements";
     if (c->n_kv_heads > MOST_KV_HEADS) return "more than 32767 heads of keys and values";
-    if (c->n_heads / c->n_kv_heads > MOST_SHARING) return "more than 128 query heads for one of keys and values";
+    if (c->n_heads / c->n_kv_heads > MOST_SHARING) return "more than 128 query heads for each head of keys and values";
     if (c->key_length % 2 != 0) return "an odd key length";
 #define X(name, number, elements, bytes) \
     if (weights->matrix_types >> number & 1) return "tensors of type " #name;

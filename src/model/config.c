@@ -103,7 +103,7 @@ static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config,
     cllm_status status = get_u32(gguf, config, "nextn_predict_layers", GGUF_OPTIONAL, &n, err);
     if (status != CLLM_OK || n == 0) return status;
     if (n >= config->n_layers)
-        return bad_value(err, config, "nextn_predict_layers", "%u of the %u blocks would leave none", n,
+        return bad_value(err, config, "nextn_predict_layers", "%u is not less than block_count, which is %u", n,
                          config->n_layers);
     config->n_layers = config->n_blocks - n;
     add_note(config, "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
@@ -170,8 +170,8 @@ static cllm_status check_lengths(const model_config *config, const layer_config 
                          l->key_length);
     if (config->traits && config->traits->query_gate && l->key_length != l->value_length)
         return bad_value(err, config, "attention.value_length",
-                         "a gate comes with each query of %u elements, and is not for values of %u", l->key_length,
-                         l->value_length);
+                         "%u is not attention.key_length, %u; the gates of this architecture need both to be equal",
+                         l->value_length, l->key_length);
     return CLLM_OK;
 }
 
@@ -510,15 +510,18 @@ static cllm_status check_latent(const cllm_gguf *gguf, model_config *config, cll
         cllm_status status = get_u32(gguf, config, "rope.dimension_count", GGUF_REQUIRED, shared, err);
         if (status != CLLM_OK) return status;
     }
-    if (*shared == 0 || *shared >= config->latent_key_length)
+    if (*shared == 0) return bad_value(err, config, "rope.dimension_count", "0 is not 1 or more");
+    if (*shared >= config->latent_key_length)
         return bad_value(err, config, "attention.key_length_mla",
-                         "%u elements, of which heads share %u, are not possible", config->latent_key_length, *shared);
+                         "%u is not more than rope.dimension_count, %u, the part that all heads share",
+                         config->latent_key_length, *shared);
     if (config->n_index_heads > 0 && config->q_rank == 0)
-        return bad_value(err, config, "attention.q_lora_rank", "0: an indexer reads compressed queries");
+        return bad_value(err, config, "attention.q_lora_rank",
+                         "0 is not 1 or more: the indexer reads compressed queries");
     if (config->n_index_heads > 0 && config->rope_dimension_count > config->layers->index_key_length)
         return bad_value(err, config, "attention.indexer.key_length",
-                         "%u elements, of which %u are rotated, are not possible", config->layers->index_key_length,
-                         config->rope_dimension_count);
+                         "%u is less than rope.dimension_count, %u, the part that is rotated",
+                         config->layers->index_key_length, config->rope_dimension_count);
     const uint32_t key_length = config->kv_rank + *shared;
     const bool says_values = cllm_gguf_find(gguf, key_of(config, "attention.value_length").text);
     for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {
@@ -627,7 +630,7 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
     }
     if (!traits->experts)
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, key_of(config, "expert_count").text, CLLM_NO_OFFSET,
-                            "%s.expert_count: no mixture of experts is known of this architecture (this one has %u)",
+                            "%s.expert_count: %u, but experts are not supported for this architecture",
                             config->architecture, config->n_experts);
     status = get_u32(gguf, config, "expert_used_count", GGUF_REQUIRED, &config->n_experts_used, err);
     if (status != CLLM_OK) return status;
@@ -668,12 +671,11 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
         status = get_u32(gguf, config, "interleave_moe_layer_step", GGUF_OPTIONAL, &config->expert_step, err);
     if (status != CLLM_OK) return status;
     if (config->expert_step != 1 && !traits->dense)
-        return bad_value(err, config, "interleave_moe_layer_step", "no dense layers are known of this architecture");
+        return bad_value(err, config, "interleave_moe_layer_step",
+                         "%u is not 1: dense layers are not supported for this architecture", config->expert_step);
     if (config->n_dense_layers > 0 && !traits->dense)
         return bad_value(err, config, "leading_dense_block_count",
-                         "no dense layers are known of this architecture, and "
-                         "%u are asked for",
-                         config->n_dense_layers);
+                         "%u is not 0: dense layers are not supported for this architecture", config->n_dense_layers);
     if (config->n_ff_expert == 0 || config->n_ff_expert > INT32_MAX)
         return bad_value(err, config, "expert_feed_forward_length", "%u is not between 1 and %d", config->n_ff_expert,
                          INT32_MAX);
@@ -754,8 +756,8 @@ static cllm_status read_dense(const cllm_gguf *gguf, model_config *config, cllm_
         if (status == CLLM_OK) status = get_u32(gguf, config, layers[i].out, GGUF_REQUIRED, &out, err);
         if (status != CLLM_OK) return status;
         if (in != config->n_embd_out)
-            return bad_value(err, config, layers[i].in, "%u is not the %u elements that come before it", in,
-                             config->n_embd_out);
+            return bad_value(err, config, layers[i].in, "%u is not %u, the length of the vectors that this layer gets",
+                             in, config->n_embd_out);
         if (out == 0 || out > INT32_MAX)
             return bad_value(err, config, layers[i].out, "%u is not between 1 and %d", out, INT32_MAX);
         config->dense_lengths[i] = config->n_embd_out = out;
@@ -778,7 +780,8 @@ static cllm_status read_classifier(const cllm_gguf *gguf, model_config *config, 
         config->n_scores = (uint32_t)labels.count;
     }
     if (config->pooling == CLLM_POOLING_RANK && config->n_scores == 0)
-        return bad_value(err, config, "pooling_type", "4 ranks, and the file has no classifier (cls.output.weight)");
+        return bad_value(err, config, "pooling_type",
+                         "4 (rank) needs a classifier, but the file has no cls.output.weight");
     return CLLM_OK;
 }
 
@@ -811,7 +814,7 @@ static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config 
     cllm_status status = gguf_get_bool(gguf, key.text, GGUF_OPTIONAL, &causal, err);
     if (status != CLLM_OK || causal) return status;
     return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
-                        "%s: false: this architecture is not known to have tokens that also see later tokens",
+                        "%s: false is not supported: the tokens of this architecture do not see later tokens",
                         key.text);
 }
 

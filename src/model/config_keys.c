@@ -70,8 +70,8 @@ cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, const cha
         if (layer == 0) first = number;
         if (number != first)
             return error_set_at(err, CLLM_ERR_UNSUPPORTED, key_of(config, suffix).text, CLLM_NO_OFFSET,
-                                "%s: layers that differ in it are not supported, and those of this model do",
-                                key_of(config, suffix).text);
+                                "%s: %u in layer 0, but %u in layer %u: different values are not supported",
+                                key_of(config, suffix).text, first, number, layer);
     }
     if (status == CLLM_OK) *out = first;
     return status;

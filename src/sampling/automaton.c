@@ -737,5 +737,7 @@ cllm_status automaton_error(automaton *a, cllm_error *err) {
     const cllm_status failed = a->failed;
     a->failed = CLLM_OK;
     if (failed == CLLM_ERR_MEMORY) return error_set(err, failed, "no memory for the states of a grammar");
-    return failed == CLLM_OK ? CLLM_OK : error_set(err, failed, "the grammar can continue in too many ways here");
+    return failed == CLLM_OK
+               ? CLLM_OK
+               : error_set(err, failed, "the grammar allows too many ways to continue here; make it simpler");
 }

@@ -13,7 +13,8 @@
 static cllm_status no_memory(cllm_error *err) { return error_set(err, CLLM_ERR_MEMORY, "no memory for a pattern"); }
 
 static cllm_status too_large(cllm_error *err) {
-    return error_set(err, CLLM_ERR_UNSUPPORTED, "this has too many states");
+    return error_set(err, CLLM_ERR_UNSUPPORTED,
+                     "this is too complex to enforce (use simpler patterns, or smaller lengths)");
 }
 
 /* ------------------------------------------------------------------------------------------------------- making */
@@ -42,8 +43,10 @@ cllm_status characters_spend(char_maker *m, uint64_t n_moves, cllm_error *err) {
     const bool enough = n_moves <= m->n_moves_left;
     m->n_moves_left = enough ? m->n_moves_left - (uint32_t)n_moves : 0;
     return enough ? CLLM_OK
-                  : error_set(err, CLLM_ERR_UNSUPPORTED,
-                              "this has too many states, alone or together with other strings and numbers");
+                  : error_set(
+                        err, CLLM_ERR_UNSUPPORTED,
+                        "this is too complex to enforce, alone or together with other strings and numbers (use simpler "
+                        "patterns, or smaller lengths)");
 }
 
 /* Copy the classes and rows. false: no memory. */

@@ -515,7 +515,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
         const json_value *prefix = f->kind == FACT_ARRAY || f->kind == FACT_ITEMS ? f->value : NULL;
         if (prefix && prefix->count > n_prefix) n_prefix = prefix->count;
         if (f->kind == FACT_CONTAINS && contains)
-            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "this cannot be enforced together with another one");
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "two contains for one array cannot be enforced");
         if (f->kind == FACT_CONTAINS) contains = f;
         if (f->kind == FACT_UNIQUE) unique = f;
         is_plain &=
@@ -649,7 +649,8 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
         if (f->kind != FACT_NAMES) continue;
         if (!schema_expand(c, demands, 2, &found)) return false;
         if (found.n > 1)
-            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "names of several kinds cannot be enforced");
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value,
+                                "alternatives for names (such as anyOf) cannot be enforced");
         const shape *name_shape = found.n > 0 ? &found.items[0] : NULL;
         const fact *values = name_shape ? values_of(name_shape) : NULL;
         if (name_shape && !string_language(c, name_shape, false, l)) return false;

@@ -427,7 +427,8 @@ static bool add_format(schema_compiler *c, shape *s, const json_value *v, bool f
 }
 
 static bool cannot_fail(schema_compiler *c, const json_value *v) {
-    return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "its opposite cannot be enforced");
+    return schema_fails(c, CLLM_ERR_UNSUPPORTED, v,
+                        "the opposite of this cannot be enforced (not, oneOf and if ask for it)");
 }
 
 /* True for keywords that only change the meaning of another one. */
@@ -682,7 +683,8 @@ static bool add_schema(schema_compiler *c, shape *s, const pending **todo, const
 static bool add_value(schema_compiler *c, shape *s, const json_value *v, bool fails) {
     if (fails && is_composite(v)) {
         if (!(s->types & type_of(v))) return true;
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "the opposite of an array or an object cannot be enforced");
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v,
+                            "the opposite of an array or an object cannot be enforced (not, oneOf and if ask for it)");
     }
     if (!fails) s->types &= type_of(v);
     switch (v->kind) {

@@ -198,7 +198,7 @@ test('rename, delete, export, import', async (page) => {
   assert.equal((await content(page).textContent()).trim(), 'An answer.');
   await page.locator('#file').setInputFiles({ name: 'bad.json', mimeType: 'application/json',
     buffer: Buffer.from(JSON.stringify({ conversations: [{ title: 'x', leaf: 'a', messages: [{ id: 'a', parent: 'a', role: 'user', content: '' }] }] })) });
-  await page.locator('#banner', { hasText: 'holds no conversations' }).waitFor();
+  await page.locator('#banner', { hasText: 'has no conversations' }).waitFor();
 });
 
 test('edit branches, retry branches, and one goes back', async (page) => {

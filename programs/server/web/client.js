@@ -10,7 +10,7 @@ export class Failure extends Error {
 }
 
 const unreachable = () => new Failure('The server does not answer.',
-  'Look whether mini-cllm serve still runs and whether this device reaches it, then try again.');
+  'Check that mini-cllm serve is running and that this device can reach it, then try again.');
 
 const cutOff = () => new Failure('The connection broke before the answer was complete.',
   'The answer so far is kept. Try again for a whole answer.');

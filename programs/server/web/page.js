@@ -109,7 +109,7 @@ async function importConversations(file) {
     some = JSON.parse(await file.text()).conversations;
     if (!some.every(isConversation)) throw new Error();
   } catch {
-    return warn(`${file.name} holds no conversations of this page.`, 'Take a file that “Export” wrote.');
+    return warn(`${file.name} has no conversations that this page can import.`, 'Choose a file that “Export” wrote.');
   }
   for (const one of some) {
     const conversation = { ...one, id: newId(), changed: Number(one.changed) || Date.now() };
