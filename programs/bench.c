@@ -1,9 +1,9 @@
 /* The command bench: measures the speed of prompts, which are evaluated at once, and of decoding, one token at a time.
  * After it: bench_report.c prints the results.
  *
- * All runs use the same list of token ids, also for decoding: nothing is sampled. So a sequence that is truncated to
- * `depth` has the right tokens before the measured ones. Tokens before `depth` are evaluated once, untimed. Each test runs
- * once to warm up, before the timed runs. */
+ * All runs use the same list of token ids, also for decoding: nothing is sampled. A test begins after `depth` tokens of
+ * this list, which are evaluated once, untimed; for the next run the sequence is truncated to them. Each test runs once
+ * to warm up, before the timed runs. */
 #include "bench.h"
 
 #include "commands.h"

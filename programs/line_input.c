@@ -1,7 +1,7 @@
 /* Line editing with libedit (its histedit.h), if the program was built with it. While a line is edited, the terminal
- * sends Ctrl-C as a key and puts a paste between brackets, so that newlines in it do not end the line. Characters are
- * read here, not by libedit: so a change of the window's size redraws the line at once, and a signal to end is
- * noticed. */
+ * sends Ctrl-C as a key and puts a paste between two escape sequences (its brackets), so that newlines in it do not end
+ * the line. Characters are read here, not by libedit: so a change of the window's size redraws the line at once, and a
+ * signal to end is noticed. */
 #define _XOPEN_SOURCE 700 /* wcwidth */
 
 #include "line_input.h"

@@ -137,8 +137,8 @@ typedef struct run {
     char stage[80];     /* what is being evaluated, for the progress bar; "": draw no bar */
     double stage_start; /* when the stage began */
     int drawn_percent;  /* percentage that the bar shows now; -1: no bar */
-    /* tokens that the bar is for (0: each call of run_eval has a bar of its own), tokens of earlier calls, and tokens of
-     * the call that runs now */
+    /* tokens that the bar is for (0: each call of run_eval has a bar of its own), tokens of earlier calls, and tokens
+     * of the call that runs now */
     uint64_t n_stage, n_evaluated, n_now;
 } run;
 
@@ -167,7 +167,7 @@ double now(void); /* seconds of a clock that only goes forward */
 typedef struct pace {
     size_t n_tokens, n_timed;
     double seconds;
-    size_t n_drafted, n_accepted; /* of them */
+    size_t n_drafted, n_accepted; /* guessed tokens, and how many of these were accepted */
 } pace;
 
 /* Print the line of figures at the end: what was evaluated at once, then what was generated token by token (n_tokens 0:

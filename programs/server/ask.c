@@ -553,7 +553,7 @@ bool chat_takes_tools(const cllm_chat *chat) {
     return found;
 }
 
-/* Warn about a template that does not show the tools: such a model seldom calls them well. */
+/* Warn about a template that does not show the tools: a model that does not see its tools seldom calls them well. */
 static void note_unseen_tools(served_model *m) {
     if (atomic_exchange(&m->told_of_tools, true) || chat_takes_tools(m->chat)) return;
     note(&m->o,

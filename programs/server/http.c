@@ -532,7 +532,7 @@ static bool check(exchange *x, failure *f) {
 
 /* ------------------------------------------------------------------------------------------- from outside */
 
-/* Release what a worker had of the exchange. */
+/* The worker is done with the exchange: wake it, and release it. */
 static void end_work(exchange *x) {
     pthread_mutex_lock(&x->lock);
     x->works = false;

@@ -22,7 +22,8 @@ typedef struct metrics {
     uint64_t n_steps, n_rows; /* forward passes, and sequences in them */
     uint64_t n_written;       /* tokens drawn in steps without prompts */
     double writing_seconds;   /* how long these steps took */
-    uint64_t n_requests, n_cancelled, n_gave_way;
+    uint64_t n_requests, n_cancelled;
+    uint64_t n_gave_way; /* times that a request gave its pages to others */
     uint64_t n_drafted, n_accepted;
     histogram first_token, between_tokens, queue, batch, cached; /* seconds; rows of a step; share of a prompt */
 } metrics;

@@ -459,7 +459,7 @@ static bool take_generate(exchange *x, request *r, const json_t *body, failure *
            make_state(r, x, false, !raw, f);
 }
 
-/* ---------------------------------------------------------------------------------------- how long it stays */
+/* --------------------------------------------------------------------------- how long the model stays loaded */
 
 /* Parse 5m, 1h30m, -1, 300ms: numbers with units, as in Go; a number without a unit is in seconds. */
 static bool read_duration(const char *text, double *seconds) {

@@ -600,7 +600,7 @@ static bool take_text_format(request *r, const json_t *text, failure *f) {
     return field_bool(format, "strict", &strict, f) && ask_schema(r, "text.format.schema", schema, f);
 }
 
-/* Refuse what would need storage or another server. */
+/* Refuse what would need storage: earlier responses, stored prompts, and answers that are fetched later. */
 static bool check_stateless(const json_t *body, failure *f) {
     static const char *const names[] = {"previous_response_id", "conversation", "prompt"};
     bool background = false;

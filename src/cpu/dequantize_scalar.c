@@ -180,8 +180,8 @@ static void unpack_Q2_K(const block_Q2_K *block, float *restrict out) {
 /* w = scale * (sub-block's scale - 32) * (q - 4), sub-blocks of 16. q's third bit is bit b of high_bits[e % 32], for
  * element e of the 256 and b = e / 32. The 16 six-bit scales:
  *
- *     byte 0..7   | low 4 bits of scale i + 8 : low 4 bits of scale i |
- *     byte 8..11  | high 2 bits of scale i + 12 : of scale i + 8 : of scale i + 4 : of scale i |
+ *     byte i      | low 4 bits of scale i + 8 : low 4 bits of scale i |                              i = 0..7
+ *     byte 8 + i  | high 2 bits of scale i + 12 : of scale i + 8 : of scale i + 4 : of scale i |     i = 0..3
  */
 typedef struct block_Q3_K {
     uint8_t high_bits[32];
@@ -440,8 +440,9 @@ static void unpack_TQ1_0(const block_TQ1_0 *block, float *restrict out) {
 
 /* --------------------------------------------------------------------------------------------- entries of a codebook
  *
- * Eight weights, or four, are an entry of a codebook (gguf/codebooks.h), which has a code for each weight's magnitude,
- * and a sign bit for each weight. Code c means levels[c] if the sign bit is 0, and levels[8 + c] if it is 1. */
+ * Eight weights, or four, are stored as the number of an entry in a codebook (gguf/codebooks.h), and a sign bit for
+ * each weight. The entry has a code for each weight's magnitude. Code c means levels[c] if the sign bit is 0, and
+ * levels[8 + c] if it is 1. */
 static const float iq2_levels[16] = {8, 25, 43, 0, 0, 0, 0, 0, -8, -25, -43};
 static const float iq3_xxs_levels[16] = {4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62};
 static const float iq3_s_levels[16] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};
@@ -566,7 +567,8 @@ static void unpack_IQ3_S(const block_IQ3_S *block, float *restrict out) {
  * takes the place of the signs. In eighths: */
 static const float iq1_levels[16] = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7};
 
-/* w = scale * (2 * s + 1) / 8 * level: sub-blocks of 32. The low 8 bits of their entries are in low_bits, the rest in
+/* w = scale * (2 * s + 1) / 8 * level: sub-blocks of 32. The low 8 bits of their entries are in low_bits, the rest
+ * is in high_bits:
  *
  *     down, 1 bit : s, 3 bits : upper 3 bits of entry 3 : of entry 2 : of entry 1 : of entry 0 (16 bits) */
 typedef struct block_IQ1_S {

@@ -45,7 +45,7 @@ typedef struct forward_model {
 typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
     forward_vectors attended; /* of n_heads * attended_length, as in the current layer */
-    forward_vectors gate;     /* as long as all hidden elements of a token; each user sets its number of columns */
+    forward_vectors gate;     /* as long as all hidden elements of a token; a step that uses it sets n_columns */
     float *queries;           /* [n_batch][n_heads][query_length] */
     float *keys;              /* [n_batch][n_kv_heads][key_length] */
     float *values;            /* [n_batch][n_kv_heads][value_length] */
@@ -105,10 +105,10 @@ typedef struct forward_buffers {
     float *shared_gate;       /* [n_batch] */
     uint32_t *chosen;         /* [choices] an expert */
     float *expert_weights;    /* [choices] */
-    uint32_t *expert_rows;    /* [choices] the choice's row; an expert's rows are adjacent */
-    uint32_t *first_row;      /* [n_experts + 1] first row of each expert */
-    forward_vectors gathered; /* [choices] of n_embd: by row */
-    float *expert_out;        /* [choices][n_embd]: by row */
+    uint32_t *expert_rows;    /* [choices] the choice's row in gathered and expert_out; an expert's rows are adjacent */
+    uint32_t *first_row;      /* [n_experts + 1] first of these rows of each expert */
+    forward_vectors gathered; /* [choices] of n_embd: inputs, in the order of these rows */
+    float *expert_out;        /* [choices][n_embd]: results, in the same order */
     struct product *products; /* enough for all experts or heads */
 
     /* adapters */

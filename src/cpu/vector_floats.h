@@ -37,8 +37,9 @@ INLINE floats load_BF16(const uint8_t *row, size_t column) {
     return (floats)(__builtin_convertvector(high, unsigneds) << 16);
 }
 
-/* sums[c][r] += columns 0..n-1 of row r times token c. If `begins`, = instead of +=. n is a multiple of LANES. With few
- * tokens the rows come from memory, so the next rows are prefetched. */
+/* sums[c][r] += columns 0..n-1 of row r times token c. If `begins`, = instead of +=. n is a multiple of LANES.
+ * n_columns is the number of tokens: 1, 2, 3 or FLOAT_COLUMNS. (It is also in multiply_float_tail and multiply_stretch.)
+ * With few tokens the rows come from memory, so the next rows are prefetched. */
 INLINE void multiply_floats(float_loader load, const size_t element_bytes, const size_t n_columns,
                             const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n,
                             bool begins, floats *sums) {
@@ -80,7 +81,6 @@ INLINE void copy_rows(float_loader load, const size_t element_bytes, const uint8
 
 typedef void (*row_copier)(const uint8_t *row, size_t row_bytes, uint32_t n_rows, size_t n_columns, float *copy);
 
-/* In multiply_floats, n_columns is the number of tokens: 1, 2, 3 or FLOAT_COLUMNS. */
 #define X(type, bytes)                                                                                          \
     static void multiply_floats_##type(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride,  \
                                        size_t n_columns, size_t n, bool begins, floats *sums) {                 \

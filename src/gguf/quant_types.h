@@ -96,7 +96,7 @@ typedef struct removed_type {
 /* NULL if the number is not one of REMOVED_TYPES. */
 const removed_type *quant_type_removed(uint32_t number);
 
-/* The bytes of n elements (a multiple of the type's block; the type is known). n: below 2^61, so that the
+/* The bytes of n elements. type: one of QUANT_TYPES. n: a multiple of the type's block, and below 2^61, so that the
  * result does not overflow. */
 static inline uint64_t quant_bytes(quant_type type, uint64_t n) {
     const quant_layout *layout = quant_type_layout(type);

@@ -63,8 +63,8 @@ cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32
                                const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
                                cllm_error *err);
 
-/* Results of the last batch's kept rows, from first_row on. These functions wait. Errors: DEVICE. logits: out,
- * [n_rows][n_vocab], computed n_logits rows at a time. */
+/* Results of the last batch's kept rows, from first_row on. This function and the next two wait for the device. Errors:
+ * DEVICE. logits: out, [n_rows][n_vocab], computed n_logits rows at a time. */
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err);
 
 /* tokens: out, [n_rows], the likeliest token after each row, the lowest id if several are equal; -1 if a logit is NaN,
@@ -100,8 +100,8 @@ typedef struct gpu_counters {
 gpu_counters forward_gpu_counters(const forward_gpu *f);
 
 /* From now on measure each launch: run it again, `repetitions` times in a row, and report its time in seconds (0
- * repetitions: report it with a time of 0). The results of the pass are then invalid. The first report is "copy", from
- * memory to memory. on_launch NULL: stop measuring. Errors: DEVICE. */
+ * repetitions: report it with a time of 0). The results of the pass are then invalid. The first report is of the kernel
+ * "copy", which this function runs: it copies device memory. on_launch NULL: stop measuring. Errors: DEVICE. */
 typedef void (*gpu_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
 cllm_status forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_launch on_launch, void *user,
                                 cllm_error *err);

@@ -193,8 +193,8 @@ typedef struct model_config {
     char note[384]; /* what the file asks for and does not get, in one line, or "" */
 } model_config;
 
-/* Read the sizes that files of every architecture have. They are enough to plan memory and to show the model. The keys
- * for rotating, for scales and for choosing experts are not read. Layers are allocated from `a`, here and by
+/* Read the sizes that files of every architecture have. They are enough to plan memory and to show the model. What the
+ * metadata say about RoPE, scales and the choice of experts is not read. Layers are allocated from `a`, here and by
  * config_read. */
 cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err);
 

@@ -77,7 +77,7 @@ typedef enum tensor_extent {
 } tensor_extent;
 
 typedef enum tensor_kind {
-    TENSOR_NORM,   /* .weight, [columns], and .bias; of `rows` norms one after another */
+    TENSOR_NORM,   /* .weight and .bias, [rows][columns]; each row is a norm, mostly there is one */
     TENSOR_LINEAR, /* .weight, [rows][columns], and .bias, [rows] */
     TENSOR_VECTOR, /* .weight, [rows][columns], mostly one row */
     TENSOR_BIAS,   /* .bias, [columns], without a .weight */
@@ -233,7 +233,7 @@ typedef enum activation {
               gate (Huang & Schlag 2024) */
     GEGLU_ERF, /* GEGLU and GELU by the exact formula, with erf; the tanh form approximates it */
     GELU_ERF,
-    SILU, /* silu(up): there is no gate; of short convolutions */
+    SILU, /* silu(up): there is no gate; for the convolutions of delta nets and Mamba */
     LAST_ACTIVATION = SILU
 } activation;
 
