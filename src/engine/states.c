@@ -62,10 +62,10 @@ static uint32_t near_end(const cllm_sequence *s) {
  * prompt, and within a long call once every n_batch tokens. It also stays if it is the only one, because a pass that
  * fails leaves nothing useful in `to`.
  *
- * While tokens come one by one, a state stays only once every FEW tokens, because replaying fewer takes little time. So
- * the state after the prompt stays for a while. A small model that makes drafts needs this: after each draft it goes
- * back to an earlier length. These states never take the slot of the state near the prompt's end (`turn`): the next
- * prompt may diverge from the text there, because it does not repeat the reasoning. */
+ * While tokens come one by one, a state stays only once every FEW tokens, because replaying fewer takes little time. A
+ * small model that makes drafts needs such states: after each draft it goes back to an earlier length. They never take
+ * the slot of the state near the prompt's end (`turn`): the next prompt may diverge from the text there, because it
+ * does not repeat the reasoning. */
 void states_plan(cllm_sequence *s, forward_span *span) {
     const bool single = s->span->count == 1;
     const uint32_t from = states_find(s, s->next);
