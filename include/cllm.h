@@ -480,9 +480,9 @@ typedef struct cllm_lora {
 
 /* Open a GGUF file and find its weights, which stay in the mapped file. So do the weights of options->loras; several
  * adapters add up. options: may be NULL.
- * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create, also for tensors (a missing one, a wrong
- * shape, an architecture or type that is not supported); ARGUMENT (repack of a file that is not mapped, or a LoRA scale
- * that is not finite). */
+ * out: owned. Errors: those of cllm_gguf_open; FORMAT and UNSUPPORTED also about the model's metadata and tensors (one
+ * is missing or has a wrong shape, an architecture or a type is not supported); FORMAT and MEMORY about the tokenizer;
+ * ARGUMENT also for repack of a file that is not mapped, or a LoRA scale that is not finite. */
 CLLM_API cllm_status cllm_model_load(const char *path, const cllm_load_options *options, cllm_model **out,
                                      cllm_error *err);
 CLLM_API void cllm_model_destroy(cllm_model *model);
