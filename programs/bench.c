@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS_OF_A_PAIR = 3 }; /* with --compare: our speed in a pair is the median of this many runs after a warm-up */
+/* With --compare a pair is our speed and theirs. Ours is the median of this many runs after a warm-up. */
+enum { RUNS_OF_A_PAIR = 3 };
 
 typedef struct bencher {
     options o; /* of the command line, with the model, threads and batch of the current engine */

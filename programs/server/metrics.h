@@ -25,7 +25,8 @@ typedef struct metrics {
     uint64_t n_requests, n_cancelled;
     uint64_t n_gave_way; /* times that a request gave its pages to others */
     uint64_t n_drafted, n_accepted;
-    histogram first_token, between_tokens, queue, batch, cached; /* seconds; rows of a step; share of a prompt */
+    /* three of seconds, then sequences of a step, and the share of a prompt that came from the cache */
+    histogram first_token, between_tokens, queue, batch, cached;
 } metrics;
 
 void metrics_init(metrics *m);

@@ -402,7 +402,7 @@ static bool is_cut(const request *r) {
 
 static const char *final_status(const request *r) { return is_cut(r) ? "incomplete" : "completed"; }
 
-/* The whole response object. The output so far is taken. */
+/* The whole response object. output: its items so far, taken. */
 static json_t *response_of(const request *r, const char *status, json_t *output) {
     json_t *o = json_copy(json_object_get(r->details, "asked"));
     const bool ended = strcmp(status, "completed") == 0 || strcmp(status, "incomplete") == 0;
@@ -613,7 +613,7 @@ static bool check_stateless(const json_t *body, failure *f) {
            refuse(f, 400, "background", "background: not supported, nothing is stored; stream the response instead");
 }
 
-/* A field of the client's request, or its default if it is absent (taken). */
+/* Add a field of the client's request. otherwise: its default if it is absent, taken; NULL: null. */
 static void put_asked(json_t **o, const json_t *body, const char *name, json_t *otherwise) {
     const json_t *value = field_find(body, name);
     json_put(o, name, value ? json_incref((json_t *)value) : otherwise ? otherwise : json_null());

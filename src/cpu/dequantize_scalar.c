@@ -87,7 +87,7 @@ static void unpack_Q4_1(const block_Q4_1 *block, float *restrict out) {
 }
 
 /* Five-bit quants: bit i of the 32 high bits goes above the nibble of element i. The bit is tested with this table, not
- * shifted by i, because SSE2 can test several elements at once. */
+ * shifted by i: SSE2 can test several elements at once, but not shift each by a number of its own. */
 static const uint16_t bit[16] = {1 << 0, 1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
                                  1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
 

@@ -38,8 +38,8 @@ INLINE floats load_BF16(const uint8_t *row, size_t column) {
 }
 
 /* sums[c][r] += columns 0..n-1 of row r times token c. If `begins`, = instead of +=. n is a multiple of LANES.
- * n_columns is the number of tokens: 1, 2, 3 or FLOAT_COLUMNS. (It is also in multiply_float_tail and multiply_stretch.)
- * With few tokens the rows come from memory, so the next rows are prefetched. */
+ * n_columns is the number of tokens (also in multiply_float_tail and multiply_stretch): 1, 2, 3 or FLOAT_COLUMNS. With
+ * few tokens the rows come from memory, so the next rows are prefetched. */
 INLINE void multiply_floats(float_loader load, const size_t element_bytes, const size_t n_columns,
                             const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n,
                             bool begins, floats *sums) {
@@ -175,8 +175,8 @@ static float_strip copy_strip(const float_strip *strip, size_t n_columns, float 
                          .next_row_bytes = strip->row_bytes};
 }
 
-/* Prefetch the next strip in parts, so that it is in the L2 cache when it is copied: the part for tokens first ..
- * first + n - 1. */
+/* Before tokens first .. first + n - 1 are multiplied by a strip, prefetch their share of the next one. After the last
+ * tokens all of it is in the L2 cache, and can be copied. */
 static void prefetch_next(const float_strip *strip, size_t first, size_t n) {
     const size_t row_bytes = strip->next_row_bytes;
     const size_t begin = row_bytes * first / strip->n_batch, end = row_bytes * (first + n) / strip->n_batch;

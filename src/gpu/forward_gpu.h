@@ -77,7 +77,7 @@ cllm_status forward_gpu_embedding(forward_gpu *f, uint32_t first_row, uint32_t n
 /* Copy whole pages before a sequence writes to shared ones. Errors: DEVICE. */
 cllm_status forward_gpu_copy(forward_gpu *f, const kv_copies *copies, cllm_error *err);
 
-/* Bytes of one page of a pool, for all layers on the GPU; 0: no layer is of this kind. */
+/* Bytes of one page of a pool (model/kv_pages.h), for all layers on the GPU that use this pool; 0: none does. */
 uint64_t forward_gpu_page_bytes(const forward_gpu *f, uint32_t pool);
 
 /* bytes: [forward_gpu_page_bytes]: for each layer its keys and its values, in the kernels' order. When a page is read,

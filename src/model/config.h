@@ -98,7 +98,7 @@ typedef struct recurrent_config {
     bool norms_parts;     /* Mamba: steps, keys and queries are normed, without weights */
     bool joins_gate;      /* older delta nets: the first product makes the gate too; its result is sorted by group */
 
-    /* RWKV; n_channels counts the stored inputs of both halves of a layer */
+    /* RWKV; n_channels: elements that a layer stores of the token before, n_embd for each half */
     const mix_part *parts; /* [n_parts] in the order of their weights in the file */
     uint32_t n_parts;
     uint32_t mix_rank;   /* length of a token's compressed additions to the weights of a mixture */

@@ -81,9 +81,9 @@ typedef enum tensor_kind {
     TENSOR_LINEAR, /* .weight, [rows][columns], and .bias, [rows] */
     TENSOR_VECTOR, /* .weight, [rows][columns], mostly one row */
     TENSOR_BIAS,   /* .bias, [columns], without a .weight */
-    TENSOR_PLAIN,  /* no suffix, [rows][columns]; several rows are stored as [columns][rows] */
+    TENSOR_PLAIN,  /* no suffix, [rows][columns]; in memory several rows become [columns][rows] */
     TENSOR_MIXES,  /* .weight, [rows][1][1][columns], or in older files a tensor for each row */
-    TENSOR_TAPS,   /* .weight, [rows][columns], and .bias, [rows], of a convolution; stored as [columns][rows] */
+    TENSOR_TAPS,   /* of a convolution: .weight, [rows][columns], in memory [columns][rows]; and .bias, [rows] */
 } tensor_kind;
 
 /* Tensors of recurrent layers, with the names that most files use. */
