@@ -561,7 +561,7 @@ static void *work(void *unused) {
     }
 }
 
-/* Start one more worker if all are busy. The caller holds the lock. */
+/* Start one more worker if more work waits than workers are idle. The caller holds the lock. */
 static void add_worker(void) {
     const bool wanted = http.n_work > http.n_idle && http.n_workers < MOST_WORKERS;
     if (wanted && pthread_create(&http.workers[http.n_workers], NULL, work, NULL) == 0) http.n_workers++;

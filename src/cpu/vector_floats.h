@@ -12,7 +12,7 @@ enum {
     FLOAT_STRIP = 8 * FLOAT_ROWS,       /* rows that are multiplied by some tokens before the next tokens come, .. */
     FLOAT_SHORT_STRIP = 2 * FLOAT_ROWS, /* .. or fewer, if there are fewer tokens than FLOAT_MANY */
     FLOAT_MANY = 96,
-    FLOAT_DEPTH = 512,                /* columns of a strip at a time, so that the caches hold them */
+    FLOAT_DEPTH = 512,                /* columns of a strip at a time, to fit in the caches; all for a single token */
     FLOAT_BATCH = 48,                 /* tokens whose sums are kept between two such blocks of columns */
     FLOAT_COPIED = 2 * FLOAT_COLUMNS, /* for this many tokens and more, a strip is copied before it is multiplied */
 };
