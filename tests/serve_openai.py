@@ -85,6 +85,9 @@ for field, body in {"structured_outputs": {"choice": ["yes", "no"]}, "guided_cho
     check(f"chat: {field}", said in ("yes", "no"), said)
 status, _, failure = ask(url, "/v1/chat/completions", {"messages": QUESTION, "grammar": 'root ::= "a"', "response_format": {"type": "json_object"}})
 check("chat: two forms are refused", status == 400 and failure["error"]["type"] == "invalid_request_error", failure)
+for form, text in (({"type": "xml"}, "'xml' is not text, json_object, json_schema or grammar"), ({"type": "grammar"}, "response_format.grammar is missing")):
+    status, _, failure = ask(url, "/v1/chat/completions", {"messages": QUESTION, "response_format": form})
+    check("chat: response_format " + form["type"], status == 400 and text in failure["error"]["message"], (status, failure))
 status, _, failure = ask(url, "/v1/chat/completions", {"messages": QUESTION, "response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "array", "uniqueItems": True}}}})
 check("chat: a schema that cannot be enforced is refused", status == 400 and "uniqueItems" in failure["error"]["message"], failure)
 

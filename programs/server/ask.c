@@ -299,10 +299,13 @@ static bool take_response_format(request *r, const json_t *format, failure *f) {
                           "response_format.json_schema.schema is missing");
         return ask_schema(r, "response_format.json_schema.schema", schema, f);
     }
-    if (strcmp(type, "grammar") == 0 && field_string(format, "grammar", &text, f) && text)
+    if (strcmp(type, "grammar") == 0) {
+        if (!field_string(format, "grammar", &text, f)) return false;
+        if (!text) return refuse(f, 400, "response_format.grammar", "response_format.grammar is missing");
         return ask_grammar(r, "response_format.grammar", CLLM_GRAMMAR_GBNF, text, f);
+    }
     return refuse(f, 400, "response_format.type",
-                  "response_format.type: '%.60s' is not text, json_object or json_schema", type);
+                  "response_format.type: '%.60s' is not text, json_object, json_schema or grammar", type);
 }
 
 static bool ask_choice(request *r, const char *field, const json_t *list, failure *f) {
