@@ -15,6 +15,8 @@
  *   - Pointers are borrowed unless the comment says "owned". NULL is allowed only where the comment says so.
  *   - A pointer that a function returns is valid until the object that it came from is destroyed or closed, unless the
  *     comment says otherwise.
+ *   - [n] is the number of elements that a pointer points to, and [m][n] a matrix of m rows. "out" marks what the
+ *     function writes.
  *   - A destroy or close function accepts NULL.
  *   - A NULL options pointer asks for the defaults, and so does a zero-initialised options struct.
  *   - Files, models and tokenizers never change once they are made, so threads may share them. An engine with its
