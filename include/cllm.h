@@ -314,7 +314,7 @@ CLLM_API void cllm_answer_destroy(cllm_answer *answer);
 
 /* Take the next piece of the answer: any bytes, with special tokens spelled out. ended: this is the last piece.
  * deltas: out, [*n_deltas] what is certain now, valid until the next call. The deltas add up to the same result,
- * however the text is cut into pieces. No text is an error: what cannot be read as a call is content. Errors:
+ * however the text is cut into pieces. Any text is allowed: what cannot be read as a call is content. Errors:
  * MEMORY. */
 CLLM_API cllm_status cllm_answer_take(cllm_answer *answer, cllm_string text, bool ended, const cllm_delta **deltas,
                                       size_t *n_deltas, cllm_error *err);
@@ -843,10 +843,10 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty lines do not count */
     CLLM_GRAMMAR_STRUCTURE,            /* parts, in JSON: see below; the only kind that allows special tokens */
-    /* As JSON_SCHEMA and JSON_SCHEMA_IN_ORDER, but an object whose properties are listed has no others, unless its
-     * schema mentions them or combines schemas (allOf and the like), integers are digits (5, not 5.0 or 5e0), and there
-     * is no white space before commas and colons. For texts that a model writes, because it may invent other properties
-     * or write white space without need, and programs read 5.0 as a float. */
+    /* As JSON_SCHEMA and JSON_SCHEMA_IN_ORDER, with three differences. An object whose properties are listed has no
+     * others, unless its schema mentions them or combines schemas (allOf and the like). Integers are digits (5, not 5.0
+     * or 5e0). There is no white space before commas and colons. For texts that a model writes, because it may invent
+     * other properties or write white space without need, and programs read 5.0 as a float. */
     CLLM_GRAMMAR_JSON_SCHEMA_CLOSED,
     CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER,
 } cllm_grammar_kind;

@@ -31,7 +31,7 @@ static void drop_conversation(conversation *c) {
     free(c->reasoning.bytes);
 }
 
-/* A string that the object must have: NULL after filling f. */
+/* A string that the object must have. NULL: it is not there or not a string, and f says so. */
 static json_t *wanted_string(const json_t *object, const char *name, const char *where, failure *f) {
     json_t *text = json_object_get(object, name);
     if (json_is_string(text)) return text;

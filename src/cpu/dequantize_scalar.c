@@ -442,7 +442,7 @@ static void unpack_TQ1_0(const block_TQ1_0 *block, float *restrict out) {
  *
  * Eight weights, or four, are stored as the number of an entry in a codebook (gguf/codebooks.h), and a sign bit for
  * each weight. The entry has a code for each weight's magnitude. Code c means levels[c] if the sign bit is 0, and
- * levels[8 + c] if it is 1. */
+ * levels[8 + c] if it is 1. Below, s is the small integer from which a sub-block's scale is made. */
 static const float iq2_levels[16] = {8, 25, 43, 0, 0, 0, 0, 0, -8, -25, -43};
 static const float iq3_xxs_levels[16] = {4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62};
 static const float iq3_s_levels[16] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};

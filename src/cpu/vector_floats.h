@@ -17,7 +17,7 @@ enum {
     FLOAT_COPIED = 2 * FLOAT_COLUMNS, /* for this many tokens and more, a strip is copied before it is multiplied */
 };
 
-/* X(type, bytes of an element): a load_<type> each */
+/* X(type, bytes of an element). Each type has a load_<type> below. */
 #define FLOAT_TYPES(X) X(F32, 4) X(F16, 2) X(BF16, 2)
 
 /* LANES weights of a row, from `column` on. */
