@@ -8,7 +8,7 @@ fewer_layers_fit() { # the output and 2 or 3 of 4 layers
     with LOOKALIKE_METAL_MEMORY=3000000 ends 0 'layers fit; a smaller --ctx leaves room for more' models/demo.gguf -n 1 \
         --device metal --batch 8 &&
         with LOOKALIKE_METAL_MEMORY=3000000 ends 1 'at most' models/demo.gguf -n 1 --device metal --batch 8 --gpu-layers 4 || return 1
-    most=$(sed -n 's/.*: at most \([0-9]*\) fit.*/\1/p' "$temporary/err")
+    most=$(sed -n 's/.*; at most \([0-9]*\) layer.*/\1/p' "$temporary/err")
     with LOOKALIKE_METAL_MEMORY=3000000 ends 0 '' models/demo.gguf -n 1 --device metal --batch 8 --gpu-layers "$most" &&
         with LOOKALIKE_METAL_MEMORY=3000000 ends 1 'at most' models/demo.gguf -n 1 --device metal --batch 8 \
             --gpu-layers $((most + 1))
