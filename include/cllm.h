@@ -806,7 +806,7 @@ CLLM_API void cllm_sampler_destroy(cllm_sampler *sampler);
 CLLM_API void cllm_sampler_begin(cllm_sampler *sampler, const int32_t *tokens, size_t count);
 
 /* The step with this name, as the metadata key general.sampling.sequence or an option spells it. name: llama.cpp's,
- * such as top_k, top-k or topk, in any case. CLLM_STEP_END if there is no such step. */
+ * such as top_k, top-k or topk, in upper or lower case. CLLM_STEP_END if there is no such step. */
 CLLM_API cllm_sampler_step cllm_sampler_step_named(const char *name, size_t length);
 CLLM_API const char *cllm_sampler_step_name(cllm_sampler_step step); /* "top_k" */
 
@@ -963,8 +963,8 @@ typedef struct cllm_generation_options {
  * The sequence still belongs to the caller, and must outlive the generation. Between cllm_generation_take and the next
  * cllm_generation_wants, the caller may truncate it, or empty and reuse it.
  * Drafts do not change the text, at any temperature: several guessed tokens are evaluated together, and those that the
- * sampler would have drawn are kept. Drafting pauses while it saves no time. Where a grammar leaves only one way to go
- * on, those bytes are drafted too (on a GPU only if the engine is exact).
+ * sampler would have drawn are kept. Drafting pauses while it saves no time. Where a grammar allows only one text
+ * to follow, that text is drafted too (on a GPU only if the engine is exact).
  * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`, a grammar together with
  * fill_mask), UNSUPPORTED (as for cllm_matcher_create), CONTEXT_FULL, MEMORY. The generation has ended at once if the
  * prompt exactly fills the context (CLLM_END_CONTEXT_FULL), or if the grammar allows only the empty text

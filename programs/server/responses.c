@@ -13,12 +13,12 @@
 
 /* ------------------------------------------------------------------------------------------ conversation */
 
-/* A client's request in chat form: all owned. */
+/* A client's request in chat form. Owns all but `o`. */
 typedef struct conversation {
-    const options *o; /* borrowed: the model's, for notes */
+    const options *o; /* the model's, for notes */
     json_t *messages, *tools, *tool_choice;
     json_t *called;        /* names of called functions, by the ids of the calls */
-    json_t *names;         /* functions in namespaces: {"flat": {"namespace", "name"}} */
+    json_t *names;         /* functions in namespaces, by flat_name: {"namespace", "name"} */
     text_buffer reasoning; /* for the next message of the assistant */
 } conversation;
 
@@ -116,14 +116,14 @@ static bool take_message(conversation *c, const json_t *item, const char *where,
     } else if (good && is_assistant) {
         add_assistant(c, message_content(json_incref(parts)));
     } else if (good) {
-        c->reasoning.length = 0; /* no message followed it */
+        c->reasoning.length = 0; /* no message of the assistant followed it */
         json_add(&c->messages, message_create(name, message_content(json_incref(parts))));
     }
     json_decref(parts);
     return good;
 }
 
-/* One name for the chat, for a function in a namespace: "namespace__name". */
+/* In the chat a function in a namespace has one name: "namespace__name". */
 static json_t *flat_name(const char *space, const char *name) {
     const size_t n = strlen(space);
     if (n == 0) return json_string(name);
@@ -314,7 +314,7 @@ typedef struct stream_state {
     size_t n_texts[3]; /* bytes of each kind that were sent */
 } stream_state;
 
-/* True if the client asked for a summary of the reasoning: it gets the whole reasoning. */
+/* True if the client asked for a summary of the reasoning. It then gets the whole reasoning as the summary. */
 static bool sums_up(const request *r) { return json_is_true(json_object_get(r->details, "sums_up")); }
 
 static json_t *id_of_item(const request *r, item_kind kind, size_t index) {

@@ -346,9 +346,9 @@ static void unpack_IQ4_XS(const block_IQ4_XS *block, float *restrict out) {
     }
 }
 
-/* w = scale * (the value of a 4-bit float). E2M1 has a sign, two bits of exponent and one of mantissa. The levels below
- * are in units of 1/2, so they are multiplied by half the scale. (OCP Microscaling Formats 1.0; NVFP4 has the same
- * values.) */
+/* w = scale * (the value of a 4-bit float). These floats, E2M1, have a sign, two bits of exponent and one of mantissa.
+ * The levels below are in units of 1/2, so they are multiplied by half the scale. (OCP Microscaling Formats 1.0; NVFP4
+ * has the same values.) */
 static const float fp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 /* The scale is 2^(byte - 127). Half of it, 2^(byte - 128), is a subnormal float for bytes 0 and 1. */
@@ -563,8 +563,8 @@ static void unpack_IQ3_S(const block_IQ3_S *block, float *restrict out) {
     }
 }
 
-/* IQ1: entries have eight weights -1, 0 or 1. An eighth is added to all, or subtracted if `down` is set. `down`
- * takes the place of the signs. In eighths: */
+/* IQ1: entries have eight weights -1, 0 or 1. An eighth is added to all, or subtracted if the bit `down` is set. This
+ * bit takes the place of the eight signs. In eighths: */
 static const float iq1_levels[16] = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7};
 
 /* w = scale * (2 * s + 1) / 8 * level: sub-blocks of 32. The low 8 bits of their entries are in low_bits, the rest

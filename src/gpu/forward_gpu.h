@@ -57,8 +57,8 @@ void forward_gpu_destroy(forward_gpu *f);
 
 /* Run spans, in the order of their rows, 1..n_batch rows in total; first_row is ignored. The tables have pages for all
  * rows, and are borrowed until this returns. tokens: [rows]. x: [rows][n_embd] from the layers before; NULL: there are
- * none. In the last layer only the keys and values are computed for rows that are not kept (model/span.h). keep_going is
- * called before each layer; it may be NULL. Errors: DEVICE, CANCELLED. */
+ * none. In the last layer only the keys and values are computed for rows that are not kept (model/span.h). keep_going
+ * is called before each layer; it may be NULL. Errors: DEVICE, CANCELLED. */
 cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32_t n_spans, const int32_t *tokens,
                                const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
                                cllm_error *err);
@@ -94,7 +94,7 @@ cllm_status forward_gpu_beyond_f16(const forward_gpu *f, const kv_table *table, 
 /* The work of the device since the engine was created. */
 typedef struct gpu_counters {
     uint64_t launches;
-    uint64_t bytes; /* that the launches read and wrote: each matrix as often as it is read, vectors, keys and values */
+    uint64_t bytes; /* that the launches read and wrote: vectors, keys, values, and matrices each time they are read */
 } gpu_counters;
 
 gpu_counters forward_gpu_counters(const forward_gpu *f);
