@@ -5,7 +5,8 @@
  *   GGUF file -> model -> tokenizer: text to ids -> engine and sequence: ids to logits -> sampler: logits to an id
  *   -> tokenizer: id to text
  *
- * A generation does the last three steps for one request.
+ * For one request, a generation says what to evaluate (the caller calls cllm_eval), draws the tokens and makes the
+ * text.
  *
  * Rules for every function:
  *   - A function that can fail returns a cllm_status, CLLM_OK on success. If it fails, the details are in `*err`; err
@@ -219,8 +220,10 @@ typedef struct cllm_chat cllm_chat;
 typedef struct cllm_tokenizer cllm_tokenizer;
 
 typedef struct cllm_chat_options {
-    const cllm_gguf *gguf;           /* use the template in this model's file; or NULL */
-    const cllm_tokenizer *tokenizer; /* the model's tokenizer; NULL: bos_token and the like come from the variables */
+    const cllm_gguf *gguf; /* use the template in this model's file; or NULL */
+    /* The model's tokenizer, which sets the template's variables bos_token, eos_token and the like. NULL: only the
+     * objects that cllm_chat_render gets can set them. */
+    const cllm_tokenizer *tokenizer;
     /* NULL: the file's tokenizer.chat_template. Else the name of another template: the file's
      * tokenizer.chat_template.NAME, such as tool_use, or a family's, such as chatml. */
     const char *name;
@@ -272,9 +275,9 @@ enum {
  * continues it.
  * flags: of the enum above. Messages are brought into the form that the template expects: content as text or as parts,
  * arguments as an object or as JSON text. If the template refuses the messages, these changes are tried one after the
- * other: all system messages become one, which comes first, call ids become nine letters and digits, neighbours of one
- * role become one message, content that is null becomes an empty text, and the system message joins the first user
- * message.
+ * other: all system messages become one at the start; call ids become nine letters and digits; messages of the same
+ * role that follow each other become one; content that is null becomes an empty text; the system message joins the
+ * first user message.
  * now: seconds since 1970, for strftime_now, which prints local time.
  * parts: out, [*n_parts], owned; release with cllm_free. Trusted parts and others alternate.
  * Errors, with line and column: FORMAT and UNSUPPORTED (invalid JSON, or nested too deep), ARGUMENT (the template
@@ -304,10 +307,10 @@ typedef struct cllm_delta {
 } cllm_delta;
 
 /* Create a reader of an answer. The chat must outlive it. prompt: [n_parts] the text before the answer, which may have
- * opened the reasoning; NULL: as the template renders one user message. tools: JSON, the list of tools in OpenAI's
- * form, which says what types arguments have. Only tools in the list can be called: none if the list is empty. If
- * `tools` is an empty text or null, any name can be called. out: owned. Errors: FORMAT (tools is not valid JSON, or not
- * a list), UNSUPPORTED (it is nested too deep), MEMORY. */
+ * opened the reasoning; NULL: a prompt that the template renders from one user message is assumed. tools: JSON, the
+ * list of tools in OpenAI's form, which says what types arguments have. Only tools in the list can be called: none if
+ * the list is empty. If `tools` is an empty text or null, any name can be called. out: owned. Errors: FORMAT (tools is
+ * not valid JSON, or not a list), UNSUPPORTED (it is nested too deep), MEMORY. */
 CLLM_API cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts,
                                         cllm_string tools, cllm_answer **out, cllm_error *err);
 CLLM_API void cllm_answer_destroy(cllm_answer *answer);
@@ -325,8 +328,8 @@ CLLM_API bool cllm_answer_has_ended(const cllm_answer *answer);
 /* Which tool calls an answer must or may contain. */
 typedef struct cllm_call_options {
     /* JSON, the list of tools in OpenAI's form. The arguments of tools with "strict": true must follow their schema; a
-     * schema that cannot be enforced is an error. The arguments of other tools follow their schema as
-     * far as it can be enforced; where it cannot, any arguments are allowed. */
+     * schema that cannot be enforced is an error. The arguments of other tools follow their schema as far as it can be
+     * enforced; where it cannot, any arguments are allowed. */
     cllm_string tools;
     cllm_string name; /* only this tool may be called, and it must be; or "" */
     bool must_call;   /* the answer must be a call; else it may have content first, or no call */
@@ -519,8 +522,9 @@ CLLM_API const char *cllm_device_names(void);
 
 typedef struct cllm_engine_options {
     /* Most positions of one sequence, at most 2^31 - 1. 0: the model's own context, but not more than n_positions, or
-     * without n_positions not more than what fits in memory. A LongRoPE model has short factors for its original
-     * context, which is the default, and long factors, which are used if you ask for more. */
+     * without n_positions not more than what fits in memory. A LongRoPE model has two lists of factors for its
+     * rotations. The default is its original context, with the short list; if you ask for more, the long list is
+     * used. */
     uint32_t n_ctx;
     uint32_t n_batch;     /* most tokens in one forward pass; 0: 512; at most 65536, on a GPU at most 2048 are used */
     uint32_t n_threads;   /* at most 1024; 0: the number of cores that this process may use */
@@ -966,8 +970,8 @@ typedef struct cllm_generation_options {
  * sampler would have drawn are kept. Drafting pauses while it saves no time. Where a grammar allows only one text
  * to follow, that text is drafted too (on a GPU only if the engine is exact).
  * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`, a grammar together with
- * fill_mask), UNSUPPORTED (as for cllm_matcher_create), CONTEXT_FULL, MEMORY. The generation has ended at once if the
- * prompt exactly fills the context (CLLM_END_CONTEXT_FULL), or if the grammar allows only the empty text
+ * fill_mask), UNSUPPORTED (as for cllm_matcher_create), CONTEXT_FULL, MEMORY. The generation ends at once if the prompt
+ * exactly fills the context (CLLM_END_CONTEXT_FULL), or if the grammar allows only the empty text
  * (CLLM_END_GRAMMAR). */
 CLLM_API cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,
                                             const cllm_generation_options *options, cllm_generation **out,

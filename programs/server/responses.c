@@ -39,8 +39,8 @@ static json_t *wanted_string(const json_t *object, const char *name, const char 
     return NULL;
 }
 
-/* Add the texts of content: a string, or a list of parts. A part without text is mentioned in words in a tool's result,
- * and refused elsewhere. */
+/* Add the texts of content: a string, or a list of parts. A part without text is refused, except in the result of a
+ * tool: there, words say that the model cannot see it. */
 static bool add_texts(json_t **parts, const json_t *content, bool is_result, const char *where, failure *f) {
     const json_t *part;
     size_t i;
@@ -130,7 +130,8 @@ static json_t *flat_name(const char *space, const char *name) {
     return json_sprintf("%s%s%s", space, n >= 2 && strcmp(space + n - 2, "__") == 0 ? "" : "__", name);
 }
 
-/* Calls belong to the message before them, if it is the assistant's. */
+/* A call belongs to the message before it, if that is the assistant's and no reasoning came between them. Otherwise it
+ * begins a new one. */
 static bool take_call(conversation *c, const json_t *item, const char *where, failure *f) {
     const bool is_custom = message_is_type(item, "custom_tool_call");
     const json_t *id = wanted_string(item, "call_id", where, f), *name = wanted_string(item, "name", where, f),
@@ -694,7 +695,8 @@ static bool take_response(request *r, const json_t *body, failure *f) {
     return good;
 }
 
-/* In a stream, report a conversation that is too long as an event, so that clients shorten it. */
+/* The client asked for a stream, but its conversation is too long. Report this in an event: clients then shorten the
+ * conversation. */
 static void answer_too_long(exchange *x, request *r, const failure *f) {
     text_buffer out = {0};
     write_response(r, &out, "response.created", "in_progress");

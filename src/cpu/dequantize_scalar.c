@@ -367,8 +367,8 @@ static void unpack_MXFP4(const block_MXFP4 *block, float *restrict out) {
 }
 
 /* Four sub-blocks of 16. Each has 8 bytes, with elements 0..7 in the low nibbles and 8..15 in the high ones, and a
- * scale: a float with 4 bits of exponent, whose bias is 7, and 3 bits of mantissa. The scale's top bit is ignored, and
- * 0x7F is 0. */
+ * scale: a float with 4 bits of exponent, whose bias is 7, and 3 bits of mantissa. A scale byte of 0x7F means 0.
+ * Otherwise the top bit of the byte is ignored. */
 typedef struct block_NVFP4 {
     uint8_t scales[4];
     uint8_t quants[32];

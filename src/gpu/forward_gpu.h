@@ -55,10 +55,10 @@ cllm_status forward_gpu_create(const gpu *g, const model_config *config, const m
                                cllm_error *err);
 void forward_gpu_destroy(forward_gpu *f);
 
-/* Run spans, in the order of their rows, 1..n_batch rows in total; first_row is ignored. The tables have pages for all
- * rows, and are borrowed until this returns. tokens: [rows]. x: [rows][n_embd] from the layers before; NULL: there are
- * none. In the last layer only the keys and values are computed for rows that are not kept (model/span.h). keep_going
- * is called before each layer; it may be NULL. Errors: DEVICE, CANCELLED. */
+/* Run spans, in the order of their rows, 1..n_batch rows in total; first_row is ignored. The spans' tables have pages
+ * for all rows, and are borrowed until this returns. tokens: [rows]. x: [rows][n_embd] from the layers before; NULL:
+ * there are none. In the last layer only the keys and values are computed for rows that are not kept (model/span.h).
+ * keep_going is called before each layer; it may be NULL. Errors: DEVICE, CANCELLED. */
 cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32_t n_spans, const int32_t *tokens,
                                const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
                                cllm_error *err);
@@ -86,8 +86,8 @@ cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, 
                                   cllm_error *err);
 cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page, const void *bytes, cllm_error *err);
 
-/* beyond: out, true if a key or value of the first `end` positions is infinite in float16. Only positions that windows
- * have kept are looked at. Errors: MEMORY, DEVICE. */
+/* beyond: out, true if a key or value of the first `end` positions is infinite in float16. Positions that a sliding
+ * window has dropped are not looked at. Errors: MEMORY, DEVICE. */
 cllm_status forward_gpu_beyond_f16(const forward_gpu *f, const kv_table *table, uint32_t end, bool *beyond,
                                    cllm_error *err);
 
