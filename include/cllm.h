@@ -531,7 +531,7 @@ typedef struct cllm_engine_options {
     cllm_kv_type kv_type; /* how keys and values are stored */
     const char *cpu_isa;  /* "scalar", "avx2" and so on; NULL: the best that this CPU has */
     /* NULL or "cpu": the CPU. "metal", "cuda", "opencl": the GPU of that API (with OpenCL any device), or an error.
-     * "auto": the first GPU that can run the model, else the CPU (see cllm_engine_device_note). See
+     * "auto": the first GPU found, or the CPU if that GPU cannot run the model (see cllm_engine_device_note). See
      * cllm_device_names. */
     const char *device;
     /* How many of the model's last layers run on the GPU; the output runs with them. 0: as many as fit.

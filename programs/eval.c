@@ -249,7 +249,8 @@ static int eval_text(run *r) {
 }
 
 int eval(const options *o) {
-    if (!o->tokens == !o->text) return usage_error("eval needs either --tokens or --text");
+    if (!o->tokens && !o->text) return usage_error("eval needs either --tokens or --text");
+    if (o->tokens && o->text) return usage_error("eval takes either --tokens or --text, not both");
     if (o->logits && !o->tokens) return usage_error("--logits needs --tokens");
     if (o->logits && strcmp(o->logits, "-") == 0)
         return usage_error("--logits: the ids go to standard output; name a file");

@@ -288,7 +288,7 @@ static const option_row rows[] = {
     {IN_SPEED, RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar|avx2|avx512|neon|i8mm",
      .computed = "this CPU's best", .help = "use these CPU kernels"},
     {IN_SPEED, RUNS, 0, "device", DEVICE, FIELD(device), .initial = "cpu",
-     .help = "where to compute; auto: the first GPU that can run the model, else the CPU"},
+     .help = "where to compute; auto: the first GPU found, or the CPU if that GPU cannot run the model"},
     {IN_SPEED, RUNS, 0, "device-index", WHOLE, FIELD(device_index), "N", 0, UINT16_MAX, .initial = "0",
      .help = "which GPU, if there is more than one for --device"},
     {IN_SPEED, RUNS, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .computed = "as many as fit",
@@ -793,13 +793,14 @@ static int refuse_foreign(const command *c, const char *word) {
 }
 
 /* Refuse a word with several letters after one dash if llama.cpp has such an option: getopt would take the first letter
- * for the option, and the others for its value or for more options. */
+ * for the option, and the others for its value or for more options. Words such as -host are refused too: getopt would
+ * take them for -h, and the command would end well with its help. */
 static int refuse_long_letters(const command *c, const char *word) {
     const char *space = *c->name ? " " : "";
     const bool is_ours = strcmp(word, NGL) == 0 && row_named(c->bit, "gpu-layers");
     if (is_ours || word[0] != '-' || !word[1] || word[1] == '-' || !word[2]) return 0;
     const int failed = refuse_foreign(c, word);
-    if (failed || !is_server_flag(word)) return failed;
+    if (failed || (!is_server_flag(word) && word[1] != 'h')) return failed;
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", word, space, c->name);
 }
 

@@ -159,6 +159,7 @@ done <<'END'
 2|unknown option '-ub': it is --batch|bench m.gguf -ub 5
 2|unknown option '-dev': it is --device|m.gguf -dev none
 2|unknown option '-hft'; see 'mini-cllm --help'|m.gguf -hft a
+2|unknown option '-host'; see 'mini-cllm serve --help'|serve m.gguf -host 0.0.0.0
 2|unknown option '-r': a text ends where the model ends it, after --n-tokens, or|chat m.gguf -r User:
 2|unknown option '-rea': it is --reasoning show, hide or off, of|chat m.gguf -rea off
 2|unknown option '--reasoning-budget': it is --reasoning N of 'mini-cllm chat'|chat m.gguf --reasoning-budget 0
@@ -253,7 +254,7 @@ done <<'END'
 2|--compare: {model_} is not one of {model}|bench m.gguf --compare 'x {model} {model_}'
 1|m.gguf: |bench m.gguf
 2|eval needs either --tokens or --text|eval m.gguf
-2|eval needs either --tokens or --text|eval m.gguf --tokens 1 --text f
+2|eval takes either --tokens or --text, not both|eval m.gguf --tokens 1 --text f
 2|--logits needs --tokens|eval m.gguf --text f --logits g
 2|--json, --raw and --cosine cannot be used together|embed m.gguf --json --raw
 2|--tokens and a text cannot be used together|embed m.gguf a --tokens 1
