@@ -444,14 +444,15 @@ CLLM_API cllm_status cllm_transcript_append(cllm_transcript *transcript, const i
 
 typedef struct cllm_model cllm_model;
 
-/* How CLLM_WANT_EMBEDDING makes one vector from the rows of a span. */
+/* How to make an embedding (CLLM_WANT_EMBEDDING) of the tokens of a span. The model computes a row for each token;
+ * pooling turns these rows into one vector. */
 typedef enum cllm_pooling {
     CLLM_POOLING_MODEL = 0, /* what the file's <architecture>.pooling_type says; the last row if it says nothing */
     CLLM_POOLING_NONE = 1,  /* no pooling: one vector for each row */
     CLLM_POOLING_MEAN = 2,  /* the mean of all rows of the span */
     CLLM_POOLING_CLS = 3,   /* the first row */
     CLLM_POOLING_LAST = 4,  /* the last row */
-    CLLM_POOLING_RANK = 5,  /* the scores that the model's classifier gives to one pooled row; never normalized */
+    CLLM_POOLING_RANK = 5,  /* the classifier's scores of one row, pooled as in its training; never normalized */
 } cllm_pooling;
 
 typedef struct cllm_model_info {
@@ -640,7 +641,7 @@ CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t 
 /* Drop all tokens from position `length` on. Dropping up to n_batch tokens of the last cllm_eval always works if that
  * returned OK, and so does length 0.
  * Errors, with nothing changed: ARGUMENT (length is more than the sequence's); UNSUPPORTED (the model has sliding
- * windows, and keys that this length sees are no longer held; or it has recurrent layers, and no state that is old
+ * windows, and keys that the next token needs are no longer held; or it has recurrent layers, and no state that is old
  * enough is held). */
 CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
 
@@ -649,8 +650,9 @@ CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t le
  * sequence takes them from there. The last token is never reused, so that there is one to evaluate. count 0 empties the
  * sequence.
  * What an engine evaluates can be found in its cache immediately. It stays there after its sequence is destroyed, while
- * there is room. With recurrent layers, a sequence can only begin where a state is held, so it may get fewer tokens: a
- * sequence holds a few states, and the cache has some of each prompt. Returns the sequence's new length. */
+ * there is room. With recurrent layers, a sequence can only continue from a position whose state is held, so it may
+ * get fewer tokens: a sequence holds a few states, and the cache has some of each prompt. Returns the sequence's new
+ * length. */
 CLLM_API size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count);
 
 /* Save the tokens, keys and values of a sequence, so that it can continue later without evaluating them again. The file
