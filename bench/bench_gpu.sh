@@ -10,7 +10,7 @@ Measure how fast mini-cllm generates on the CPU and on a GPU. A first run of one
 Environment: BIN (build/mini-cllm), N_TOKENS (64), TEMPERATURE (0.0), TOP_P (0.9), TOP_K (40), SEED (42), GPU_LAYERS (9999);
 ENFORCE_MIN_SPEEDUP=1 fails if the GPU is not at least MIN_SPEEDUP (2.0) times as fast as the CPU;
 SKIP_PREFLIGHT=1 leaves out the run of one token.
-Exit status: 0 done, 1 failed or wrong usage, 2 slower than ENFORCE_MIN_SPEEDUP allows, 130 stopped by Ctrl-C.'
+Exit status: 0 done, 1 failed or wrong usage, 2 slower than MIN_SPEEDUP, if ENFORCE_MIN_SPEEDUP=1, 130 stopped by Ctrl-C.'
 # shellcheck source=bench/measure.sh
 . "$(dirname "${BASH_SOURCE[0]}")/measure.sh"
 MIN_SPEEDUP=${MIN_SPEEDUP:-2.0}

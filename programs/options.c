@@ -225,7 +225,7 @@ static const option_row rows[] = {
      .initial = "-1",
      .help = "prefer tokens with about this probability on average; needs adaptive_p in --samplers; -1: off"},
     {IN_SAMPLING, SAMPLES, 0, "adaptive-decay", NUMBER, FIELD(sampling.adaptive_decay), "F", .lower = 0, .upper = 0.99f,
-     .initial = "0.9", .help = "how slowly adaptive-p's average changes; higher: more slowly"},
+     .initial = "0.9", .help = "how slowly the average of adaptive_p changes; higher: more slowly"},
     {IN_SAMPLING, SAMPLES, 0, "logit-bias", BIAS, 0, "ID+F|ID-F",
      .help = "add F to the logit of a token, or subtract it; ID-inf forbids the token; repeat for more"},
     {IN_SAMPLING, SAMPLES, 0, "samplers", STEPS, 0, "NAME;...",
@@ -276,9 +276,9 @@ static const option_row rows[] = {
     {IN_OUTPUT, EMBED, 0, "cosine", FLAG, FIELD(cosine),
      .help = "print the cosine of the angle between the vectors of two lines"},
     {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 0, INT32_MAX, .computed = "0, with --text 512",
-     .help =
-         "context in tokens, with --text the length of a chunk; 0: the model's; without --text as much of it as fits "
-         "in memory"},
+     .help = "context in tokens, with --text the length of a chunk; 0: the model's own, with --tokens as much of it as "
+             "fits "
+             "in memory"},
     {IN_SPEED, SAMPLES | EVAL | EMBEDS, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
     {IN_SPEED, BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",

@@ -357,7 +357,7 @@ static const json_value *properties_of(writer *w, const tool *t) {
     for (uint32_t i = 0; all && all->kind == JSON_OBJECT && i < all->count; i++)
         for (size_t k = 0; t->strict && k < all->members[i].name.length; k++)
             if (char_is_one_of(all->members[i].name.data[k], "<>\"\n=,(): {}'"))
-                refuse(w, t, "the name of an argument has a space, a quote or one of <>=,:(){}");
+                refuse(w, t, "the name of an argument has a space, a newline, a quote or one of <>=,:(){}");
     return all && all->kind == JSON_OBJECT ? all : NULL;
 }
 

@@ -48,21 +48,20 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
     const bool fits_but_for_a_buffer =
         g->properties.largest_buffer && (!g->properties.free_memory || all <= (double)budget(g));
     const char *name = g->properties.name;
-    char advice[100] = "not even one layer fits; a smaller context leaves room for more";
-    if (fitting > 0)
-        snprintf(advice, sizeof advice, "at most %u %s; a smaller context leaves room for more", fitting,
-                 fitting == 1 ? "layer fits" : "layers fit");
+    char fit[40] = "not even one layer fits";
+    if (fitting > 0) snprintf(fit, sizeof fit, "at most %u layer%s", fitting, fitting == 1 ? " fits" : "s fit");
+    const char *need = asked == 1 ? "layer needs" : "layers need";
     if (fits_but_for_a_buffer)
         return error_set(err, CLLM_ERR_DEVICE,
-                         "%u layers on %s need a buffer of %.0f MiB, and the GPU allows at most %.0f MiB; %s", asked,
-                         name, (double)needs->largest / BYTES_PER_MIB,
-                         (double)g->properties.largest_buffer / BYTES_PER_MIB, advice);
+                         "%u %s a buffer of %.0f MiB on %s, and the GPU allows at most %.0f MiB; %s", asked, need,
+                         (double)needs->largest / BYTES_PER_MIB, name,
+                         (double)g->properties.largest_buffer / BYTES_PER_MIB, fit);
     return error_set(err, CLLM_ERR_DEVICE,
-                     "%u layers on %s need %.0f MiB (%.0f MiB of weights, %.0f MiB of keys and values, %.0f MiB of "
-                     "scratch); the GPU has %.0f MiB; %s",
-                     asked, name, all / BYTES_PER_MIB, (double)needs->weights / BYTES_PER_MIB,
+                     "%u %s %.0f MiB on %s (%.0f MiB of weights, %.0f MiB of keys and values, %.0f MiB of scratch); "
+                     "the GPU has %.0f MiB; %s; a smaller context takes less",
+                     asked, need, all / BYTES_PER_MIB, name, (double)needs->weights / BYTES_PER_MIB,
                      (double)needs->kv_cache / BYTES_PER_MIB, (double)needs->scratch / BYTES_PER_MIB,
-                     (double)budget(g) / BYTES_PER_MIB, advice);
+                     (double)budget(g) / BYTES_PER_MIB, fit);
 }
 
 /* Find how many layers fit, up to `most`. An open context is made smaller before layers are left out. may_be_fewer: if

@@ -14,7 +14,7 @@ static cllm_status no_memory(cllm_error *err) { return error_set(err, CLLM_ERR_M
 
 static cllm_status too_large(cllm_error *err) {
     return error_set(err, CLLM_ERR_UNSUPPORTED,
-                     "this is too complex to enforce (use simpler patterns, or smaller lengths)");
+                     "this is too complex to enforce (use simpler patterns, or smaller lengths, lists and numbers)");
 }
 
 /* ------------------------------------------------------------------------------------------------------- making */

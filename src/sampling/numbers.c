@@ -335,7 +335,9 @@ cllm_status numbers_multiple_of(const decimal *unit, char_maker *m, char_automat
     const uint64_t size = size_of(unit); /* without its point */
     const uint64_t n_states = size * (n_fraction + 2 + MOST_ZEROS);
     if (size == 0 || n_states * n_classes > CHARACTERS_MOST_MOVES)
-        return error_set(err, CLLM_ERR_UNSUPPORTED, "multiples of a number with so many digits cannot be enforced");
+        return error_set(
+            err, CLLM_ERR_UNSUPPORTED,
+            "multiples of so large a number, or of one with so many digits after the point, cannot be enforced");
     const cllm_status spent = characters_spend(m, n_states * n_classes, err);
     if (spent != CLLM_OK) return spent;
     *out = (char_automaton){.n_states = (uint32_t)n_states,

@@ -515,7 +515,9 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
         const json_value *prefix = f->kind == FACT_ARRAY || f->kind == FACT_ITEMS ? f->value : NULL;
         if (prefix && prefix->count > n_prefix) n_prefix = prefix->count;
         if (f->kind == FACT_CONTAINS && contains)
-            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "two contains for one array cannot be enforced");
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value,
+                                "two conditions that some item must meet (contains, or the opposite of items) cannot "
+                                "be enforced together");
         if (f->kind == FACT_CONTAINS) contains = f;
         if (f->kind == FACT_UNIQUE) unique = f;
         is_plain &=

@@ -61,7 +61,7 @@ hears_interrupts() { exec perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV or exit 127
 
 # Start the program in the background. Its output goes to $out and $err; $process is its number.
 start() {
-    : >"$out" >"$err" # nothing of a former run is taken for this one's
+    : >"$out"; : >"$err" # nothing of a former run is taken for this one's
     hears_interrupts "$program" "$@" >"$out" 2>"$err" &
     process=$!
 }
