@@ -477,7 +477,7 @@ static void write_item_event(request *r, text_buffer *out, const char *type, con
 
 /* The names of an item's events. */
 typedef struct item_events {
-    const char *part_added, *delta, *done, *part_done; /* parts: NULL for a call */
+    const char *part_added, *delta, *done, *part_done; /* part_added and part_done: NULL for a call */
 } item_events;
 
 static const item_events *events_of(const request *r, item_kind kind) {
@@ -614,7 +614,8 @@ static bool check_stateless(const json_t *body, failure *f) {
            refuse(f, 400, "background", "background: not supported, nothing is stored; stream the response instead");
 }
 
-/* Add a field of the client's request. otherwise: its default if it is absent, taken; NULL: null. */
+/* Copy a field of the client's request into o. If the request does not have it, its value in o is `otherwise`, or null
+ * if that is NULL. Takes `otherwise`. */
 static void put_asked(json_t **o, const json_t *body, const char *name, json_t *otherwise) {
     const json_t *value = field_find(body, name);
     json_put(o, name, value ? json_incref((json_t *)value) : otherwise ? otherwise : json_null());
