@@ -312,7 +312,7 @@ static cllm_status add_part(cllm_gguf *gguf, cllm_error *err) {
     return status;
 }
 
-/* Progress of one part of `total` bytes. options: or NULL. */
+/* Progress of one part; before, total: as in progress.h. options: or NULL. */
 static progress progress_of(const cllm_load_options *options, uint64_t before, uint64_t total) {
     if (!options) return (progress){0};
     return (progress){.call = options->progress, .user = options->user, .before = before, .total = total};

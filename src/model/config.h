@@ -17,7 +17,7 @@ typedef enum rope_scaling {
 /* What the bound adapters (lora.h) need in a forward pass: upper bounds. All 0 if there are no adapters. */
 typedef struct lora_sizes {
     uint64_t n_bytes;      /* of all their tensors */
-    uint64_t n_products;   /* products A x of one step */
+    uint64_t n_products;   /* products A x of one layer, of the embeddings or of the output */
     uint64_t inner_length; /* elements that these products give for one token */
     uint32_t longest_rank;
 } lora_sizes;
@@ -49,7 +49,7 @@ typedef struct layer_config {
 
     /* attention */
     bool windowed;         /* tokens see only the model's window, not all earlier positions */
-    bool bidirectional;    /* an encoder's layer: tokens see later ones too, or half a window on each side */
+    bool bidirectional;    /* an encoder's layer: tokens see later ones too; if windowed, half a window on each side */
     bool values_are_keys;  /* there is no attn_v: values are what attn_k gives, before norms and RoPE */
     uint32_t n_heads;      /* query heads */
     uint32_t n_kv_heads;   /* divides n_heads: each serves n_heads / n_kv_heads query heads */
@@ -88,7 +88,7 @@ typedef struct recurrent_config {
     uint32_t kernel;      /* tokens that the convolution sees, including the current one */
     uint32_t n_channels;  /* of the convolution */
     uint32_t n_in;        /* elements that the first product makes for a token */
-    uint32_t inner_size;  /* elements that the state or a short convolution gives: n_heads * head_length */
+    uint32_t inner_size;  /* elements that the state (n_heads * head_length) or a short convolution (n_embd) gives */
     uint32_t n_heads;     /* each has a state [state_size][head_length]; Mamba has 1 */
     uint32_t head_length; /* elements of a value */
     uint32_t state_size;  /* elements of a key, and of a query */
@@ -123,7 +123,7 @@ typedef struct model_config {
     uint32_t n_streams;        /* vectors of a token, including x (families.h); 0: only x */
     uint32_t n_embd_per_layer; /* length of each layer's own embeddings; 0: there are none */
     uint32_t n_ctx_train;
-    uint32_t n_ctx_open;  /* the context of an engine that asks for none: n_ctx_train, or for LongRoPE the original */
+    uint32_t n_ctx_open;  /* context of an engine that asks for none: n_ctx_train; LongRoPE: rope_original_context */
     cllm_pooling pooling; /* named in the file; else CLLM_POOLING_LAST */
     float norm_epsilon;
     activation activation;

@@ -1,5 +1,5 @@
-/* Model families as data. Each architecture is a row of traits. There is one forward pass, which reads a row and knows
- * no family by name. To add a family, add a row in families.c.
+/* Model families as data. Each architecture is a row of traits. All families share the forward passes, which read a row
+ * and know no family by name. To add a family, add a row in families.c.
  *
  * Before it: general.architecture of the file. After it: config.c reads the keys that a row asks for, weights.c binds
  * the tensors that it lists, and the forward passes do what it says. docs/09-families.md tells what was checked. */
@@ -56,7 +56,7 @@ typedef enum tensor_extent {
     DIM_STATE_KERNEL,   /* tokens that the convolution sees */
     DIM_STATE_INNER,    /* elements that the last product reads */
     DIM_STATE_HEADS,    /* heads that have a state */
-    DIM_STATE_STEPS,    /* steps of a token: one for each head, or for each element of a key, or channel */
+    DIM_STATE_STEPS,    /* steps (dt) of a token: one for each head, or for each element of a key, or channel */
     DIM_STATE_PAIRS,    /* two for each head */
     DIM_STATE_SIZE,     /* elements of a key */
     DIM_STATE_A_ROWS,   /* rows of ssm_a, and their length */
@@ -228,7 +228,7 @@ typedef enum activation {
     CLAMPED_SWIGLU, /* g * sigmoid(1.702 g) * (u + 1), g = min(gate, 7), u = up within -7..7 (gpt-oss) */
     RELU_SQUARED,   /* max(up, 0)^2: there is no gate (So et al. 2021) */
     REGLU,          /* max(gate, 0) * up */
-    LIMITED_SWIGLU, /* min(silu(gate), a) * (up within -a..a), a the layer's */
+    LIMITED_SWIGLU, /* min(silu(gate), a) * (up within -a..a); a is the layer's */
     XIELU, /* u > 0: a u^2 + c u; else b (exp(min(u, d)) - 1 - u) + c u; u = up; a, b, c, d are the layer's; there is no
               gate (Huang & Schlag 2024) */
     GEGLU_ERF, /* GEGLU and GELU by the exact formula, with erf; the tanh form approximates it */
@@ -329,7 +329,7 @@ typedef struct model_traits {
     tensor_set indexer;           /* of layers that choose the positions a token sees; empty: it sees all */
     tensor_set optional;          /* the file may have these; if it has no attn_v, see values_are_keys (config.h) */
     tensor_set biases;            /* these must have a .bias; the others may have one */
-    tensor_set unit_norms;        /* not in the file, all weights are 1; if attn_norm is one, so is output_norm */
+    tensor_set unit_norms;        /* not in the file, all weights are 1; attn_norm here stands for output_norm too */
 
     /* What tensors are called in the file. */
     tensor_set plain_norms;    /* these norms have no .weight after the name */

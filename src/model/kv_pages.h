@@ -38,7 +38,7 @@ typedef struct kv_size {
     uint32_t n_ctx;       /* most positions of a sequence */
     uint32_t n_batch;     /* most rows of a batch; windowed pages are kept for going back by as many positions */
     uint32_t n_sequences; /* most at a time */
-    uint32_t n_positions; /* of all sequences together, in whole pages */
+    uint32_t n_positions; /* of all sequences together (kv_pages_count rounds up to whole pages) */
     uint32_t n_cached;    /* additional pages that the prefix cache may keep */
     uint32_t n_states;    /* states of recurrent layers that it may keep */
 } kv_size;

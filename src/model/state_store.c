@@ -7,7 +7,7 @@
 static uint64_t padded(uint64_t n_floats) { return (n_floats + 15) / 16 * 16; }
 
 /* Floats of a layer. config_recurrent.c limits the kernel and state_size to 2^20, n_channels to 2^31, and n_heads *
- * head_length to 2^30. So there are less than 2^51 inputs, and less than 2^50 floats in the state. */
+ * head_length to 2^30. So there are fewer than 2^51 inputs, and fewer than 2^50 floats in the state. */
 static uint64_t inputs_floats(const model_config *c) {
     return c->recurrent.kernel > 0 ? padded((uint64_t)(c->recurrent.kernel - 1) * c->recurrent.n_channels) : 0;
 }

@@ -508,7 +508,7 @@ static linear take_rows(linear *rest, uint64_t n_rows) {
     return out;
 }
 
-/* attn_kv_b has, for each head, the rows of keys and then those of values. Its factor is one for all heads. */
+/* attn_kv_b has, for each head, the rows of keys and then those of values. All heads have the same factor. */
 static void split_latent(binder *b, uint32_t layer, layer_weights *w) {
     const model_config *c = b->config;
     const layer_config *l = &c->layers[layer];

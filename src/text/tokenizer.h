@@ -52,7 +52,7 @@ typedef struct special_token {
     cllm_string spelling; /* as texts have it */
     int32_t id;
     bool strips_left, strips_right; /* the white space before or after it in a text is removed */
-    bool is_text;                   /* user-defined ordinary text: it is found in texts that are not trusted too */
+    bool is_text;                   /* user-defined ordinary text: it is found in untrusted texts too */
 } special_token;
 
 /* One way to make a token: join its first left_length bytes and the rest. */

@@ -72,7 +72,7 @@ static bool is_punctuation(uint32_t c, uint32_t classes) {
 }
 
 /* Add a character to the word, as the model wants it: most models ignore case and accents. alone: the character is a
- * word of its own, and so is punctuation. */
+ * word of its own, as punctuation always is. */
 static cllm_status take_character(word_reader *r, uint32_t code_point, bool alone, cllm_error *err) {
     const cllm_tokenizer *t = r->tokenizer;
     uint32_t parts[UNICODE_MOST_PARTS] = {code_point};
