@@ -85,7 +85,7 @@ typedef enum choice_kind {
     CHOICE_NOT,        /* some keyword of the schema `value` fails */
     CHOICE_NAMES,      /* one of the names of the array `value` is missing */
     CHOICE_PROPERTIES, /* one of the properties of the object `value` is invalid */
-    CHOICE_DEPENDS,    /* `keyword`: its name is missing, or its schema holds */
+    CHOICE_DEPENDS,    /* the member with the name of `keyword` is missing, or the schema in `keyword` holds */
     CHOICE_NO_DEPENDS, /* one of the dependencies of the object `value` fails */
 } choice_kind;
 
