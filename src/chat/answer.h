@@ -40,8 +40,8 @@ typedef struct text_reader {
 
 void reader_skip_space(text_reader *r);
 
-/* Read a mark and move past it. White space with a newline in the mark matches any white space. Once the text has
- * ended, the result is never PARTIAL. */
+/* Read a mark and move past it. White space with a newline in the mark matches any white space or none, and so does the
+ * place between ">" and "<". Once the text has ended, the result is never PARTIAL. */
 reading reader_match(text_reader *r, cllm_string mark);
 
 /* Move past one character. */

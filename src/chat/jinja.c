@@ -1,7 +1,7 @@
 /* The interpreter: walks the syntax tree. Before it: jinja_parser. After it: the text, in trusted and other parts.
  *
- * Names are looked up in scopes. A macro, a loop and a block each have a scope inside the one around it: they can read
- * outer variables, but not set them. */
+ * Names are looked up in scopes. A macro, a loop and every other tag with a body, except `if`, have a scope of their
+ * own inside the one around them: they can read outer variables, but not set them. */
 #include "chat/jinja.h"
 
 #include "base/error.h"

@@ -1,6 +1,6 @@
 /* Filters, tests and global functions, as in Jinja 3.1. Before it: jinja.c, which evaluates the arguments. Each
- * function gets its arguments in the order of the names in its table row. Strings come first, then numbers, lists and
- * the rest. */
+ * function gets its arguments in the order of the names in its table row. The file begins with the filters for strings;
+ * after them come those for numbers, those for lists, and the rest. */
 #include "base/utf8.h"
 #include "chat/jinja_case.h"
 #include "chat/jinja_run.h"

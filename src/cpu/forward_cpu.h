@@ -45,7 +45,7 @@ typedef struct forward_model {
 typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
     forward_vectors attended; /* of n_heads * attended_length, as in the current layer */
-    forward_vectors gate;     /* as long as all hidden elements of a token; a step that uses it sets n_columns */
+    forward_vectors gate;     /* room for all hidden elements of a token; a step that uses it sets n_columns */
     float *queries;           /* [n_batch][n_heads][query_length] */
     float *keys;              /* [n_batch][n_kv_heads][key_length] */
     float *values;            /* [n_batch][n_kv_heads][value_length] */
@@ -182,9 +182,9 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
  * was stopped, and x is invalid. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
-/* The same for one layer of an encoder, whose tokens also attend to later tokens. If a text is longer than a batch, the
- * keys and values of all its batches are first put into its pages (x does not change), and then each batch attends to
- * all of them. No row is dropped. */
+/* The same for one layer of an encoder, whose tokens also attend to later tokens, if a text is longer than a batch.
+ * First forward_cpu_layer_keys puts the keys and values of each of the batches into the pages (x does not change). Then
+ * forward_cpu_layer_rest lets each batch attend to all of them. No row is dropped. */
 bool forward_cpu_layer_keys(forward_cpu *f, float *x, uint32_t layer);
 bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer);
 

@@ -4,9 +4,10 @@
 
 #include "cpu/vector_quants.h"
 
-/* One instruction adds the product of two 2 x 8 matrices of bytes, w * transposed y, to a 2 x 2 matrix of int32. w is
- * two rows: two vectors of four columns each, zipped. y is two tokens. The results, rows by tokens, are sorted by token
- * at the end. A token without a partner uses dot. */
+/* One instruction adds the product of two 2 x 8 matrices of bytes, w * transposed y, to a 2 x 2 matrix of int32. w has
+ * eight columns of two rows; two vectors of unpacked weights, with four columns each, are zipped to make it. y has the
+ * same columns of two tokens. A sum holds rows by tokens; at the end it is sorted by token. A token without a partner
+ * uses dot. */
 INLINE void add_products(const format f, const size_t n_vectors, const size_t n_columns, const unpacked *u,
                          activation_columns y, const size_t first, const size_t n_quads, block_totals totals) {
     (void)f;

@@ -1,6 +1,6 @@
-/* The kernels for arm64 with integer matrix products as well (FEAT_I8MM: Cortex-A510, Neoverse V1, Apple M2 and newer),
- * which multiply by two tokens as fast as by one. All else is as in kernels_neon.c, and the results are the same
- * bits. */
+/* The kernels for arm64 with products of small integer matrices (FEAT_I8MM: Cortex-A510, Neoverse V1, Apple M2 and
+ * newer). Such a product takes two tokens in the time of one. All else is as in kernels_neon.c, and the results are the
+ * same bits. */
 #include "cpu/kernels.h"
 
 #if defined(__aarch64__) && defined(__ARM_FEATURE_MATMUL_INT8)

@@ -23,7 +23,7 @@
 /* Run items on all threads, or on this one if that is faster. cost: of all items together, in multiply-adds. */
 void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
 
-/* The same as one step of the batch, unless the pass was stopped. */
+/* The same, as one step of the batch: asks keep_going first, and does nothing if the pass was stopped. */
 void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
 
 /* The configuration and the weights of the current layer. */

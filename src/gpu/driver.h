@@ -49,7 +49,7 @@ typedef struct gpu_driver {
     cllm_status (*allocate)(gpu_device *device, uint64_t n_bytes, gpu_buffer **out, cllm_error *err);
     /* Let kernels read bytes of the host: in place if the API can, otherwise from a copy. While the buffer lives, the
      * bytes and the rest of their pages must not change or move. out: owned; *offset: where the bytes begin in the
-     * buffer, a multiple of their own alignment up to 32. Errors: as for allocate. */
+     * buffer; if they are aligned to 2, 4, .. or 32 bytes, so is the offset. Errors: as for allocate. */
     cllm_status (*wrap)(gpu_device *device, const void *bytes, uint64_t n_bytes, gpu_buffer **out, uint32_t *offset,
                         cllm_error *err);
     void (*release)(gpu_device *device, gpu_buffer *buffer); /* NULL is allowed. No launch may still use it. */

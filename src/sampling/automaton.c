@@ -38,7 +38,7 @@ typedef struct frame {
 } frame;
 
 /* The members that a collection has so far, as words of 32 bits. The first word is their number, with the flag
- * OTHER_CAME; the number stops growing when higher counts make no difference. In the other words, bit i is set if
+ * OTHER_CAME; the number stops growing when higher counts make no difference. In the words after it, bit i is set if
  * member i is there. A set without words is empty. */
 typedef struct member_set {
     uint32_t first, n_words; /* in automaton.words */

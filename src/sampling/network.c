@@ -276,9 +276,9 @@ static bool can_be_complete(const finishing *f, const collection *c) {
 
 enum { MOST_ROUNDS = 100 };
 
-/* Mark the nodes from which a rule can be finished. Collections that are impossible are blocked. Each block may make
- * other collections impossible, so this is repeated until nothing changes. A grammar that needs too many rounds counts
- * as too large. */
+/* Mark the nodes from which a rule can be finished. Collections that are impossible are blocked. Blocking one may make
+ * others impossible, so this is repeated until nothing changes. A grammar that needs too many rounds counts as too
+ * large. */
 static void mark_live(finishing *f) {
     network *n = f->n;
     uint32_t n_rounds = 0;

@@ -10,7 +10,7 @@ uint32_t sampler_n_vocab(const cllm_sampler *sampler);
  * tokens that were drawn. */
 bool sampler_takes_likeliest(const cllm_sampler *sampler);
 
-/* Set the state of a sampler's random numbers; without this call it is made from the seed. So the sampler can draw what
+/* Set the state of a sampler's random numbers, which is otherwise made from the seed. The sampler can then draw what
  * another program with the same generator drew. state: not 0. */
 void sampler_set_state(cllm_sampler *sampler, uint64_t state);
 

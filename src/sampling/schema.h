@@ -3,8 +3,8 @@
  *   schema.c         the document: finds what references refer to, and the path of a part for messages, and keeps the
  *                    list of rules to be made. There is a rule for each set of demands (schemas that must hold or
  *                    fail). So each set is compiled once, and recursion is a call
- *   schema_shapes.c  turns a set of demands into shapes: allOf, anyOf, oneOf, not and if are resolved, and each shape
- *                    is a list of plain facts
+ *   schema_shapes.c  turns a set of demands into shapes: `allOf`, `anyOf`, `oneOf`, `not` and `if` are resolved, and
+ *                    each shape is a list of plain facts
  *   schema_rules.c   turns a shape into a part of the network: strings, numbers, arrays and objects
  *   json_rules.c     has the parts that all schemas share: white space, any value, texts in quotes */
 #ifndef SAMPLING_SCHEMA_H
@@ -85,7 +85,7 @@ typedef enum choice_kind {
     CHOICE_NOT,        /* some keyword of the schema `value` fails */
     CHOICE_NAMES,      /* one of the names of the array `value` is missing */
     CHOICE_PROPERTIES, /* one of the properties of the object `value` is invalid */
-    CHOICE_DEPENDS,    /* `keyword`: its name is missing, or its schema holds */
+    CHOICE_DEPENDS,    /* the member with the name of `keyword` is missing, or the schema in `keyword` holds */
     CHOICE_NO_DEPENDS, /* one of the dependencies of the object `value` fails */
 } choice_kind;
 
@@ -105,7 +105,7 @@ typedef struct shape {
     const fact *facts;
     const choice *choices;
     const struct seen *seen; /* schemas that it includes */
-    bool is_combined;        /* by allOf, not and the like: then an object may need properties that no fact mentions */
+    bool is_combined;        /* by `allOf`, `not` and so on: then an object may need properties that no fact mentions */
 } shape;
 
 /* A set of texts: those that some automata accept and others do not. */

@@ -77,8 +77,8 @@ static bool add_literal(builder *b, cllm_string text, uint32_t from, uint32_t to
 
 /* ---------------------------------------------------------------------------------------------- text without marks */
 
-/* A trie of the characters of marks, which must not occur. Each node is a beginning of a mark. A text is at the node of
- * the longest beginning with which the text ends (Aho and Corasick 1975). */
+/* A trie of marks, the texts that must not occur, by their characters. Each node is a beginning of a mark. A text is at
+ * the node of the longest beginning with which the text ends (Aho and Corasick 1975). */
 typedef struct mark_node {
     uint32_t character, parent; /* it is the beginning `parent`, followed by this character */
     uint32_t fallback;          /* the longest beginning of a mark with which it ends, except itself */
