@@ -43,7 +43,7 @@ json_t *anthropic_failure(const failure *f) {
 
 /* ------------------------------------------------------------------------------------------ conversation */
 
-/* A client's request in OpenAI's form: all owned. */
+/* A client's request in OpenAI's form. Owns its JSON values; `chat` borrows them, and strings of the body. */
 typedef struct conversation {
     json_t *messages, *tools, *tool_choice, *kwargs;
     json_t *names; /* names of called tools, by the ids of the calls */
