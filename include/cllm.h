@@ -522,10 +522,10 @@ typedef enum cllm_kv_type {
 CLLM_API const char *cllm_device_names(void);
 
 typedef struct cllm_engine_options {
-    /* Most positions of one sequence, at most 2^31 - 1. 0: the model's own context, but not more than n_positions, or
-     * without n_positions not more than what fits in memory. A LongRoPE model has two lists of factors for its
-     * rotations. The default is its original context, with the short list; if you ask for more, the long list is
-     * used. */
+    /* Most positions of one sequence, at most 2^31 - 1. 0: the model's own context, or n_positions if that is less; if
+     * n_positions is 0 too, as much of the model's context as fits in memory. A LongRoPE model has two lists of factors
+     * for its rotations. The default is its original context, with the short list; if you ask for more, the long list
+     * is used. */
     uint32_t n_ctx;
     uint32_t n_batch;     /* most tokens in one forward pass; 0: 512; at most 65536, on a GPU at most 2048 are used */
     uint32_t n_threads;   /* at most 1024; 0: the number of cores that this process may use */
@@ -601,7 +601,7 @@ CLLM_API cllm_pooling cllm_engine_pooling(const cllm_engine *engine);    /* neve
 CLLM_API uint32_t cllm_engine_n_embd_out(const cllm_engine *engine);     /* floats of a row of CLLM_WANT_EMBEDDING */
 CLLM_API const char *cllm_engine_device(const cllm_engine *engine);      /* "cpu", or the name of the GPU's API */
 CLLM_API const char *cllm_engine_device_name(const cllm_engine *engine); /* the GPU's own name, or "" */
-/* One line that says why "auto" chose the CPU: there is no GPU, or none can run the model. Else "". */
+/* One line that says why "auto" chose the CPU: there is no GPU, or the one found cannot run the model. Else "". */
 CLLM_API const char *cllm_engine_device_note(const cllm_engine *engine);
 
 /* Replace the progress callback from the next call on. progress: may be NULL. */
@@ -768,11 +768,11 @@ typedef struct cllm_sampler_options {
     float frequency_penalty; /* subtracted once for each time that the token occurred */
     float presence_penalty;  /* subtracted once if the token occurred */
 
-    /* DRY: a token that would extend a repeated run of n tokens loses
-     * dry_multiplier * dry_base^(n - dry_allowed_length) of its logit. */
+    /* DRY: dry_multiplier * dry_base^(n - dry_allowed_length) is subtracted from the logit of a token that would extend
+     * a repeated run of n tokens. */
     float dry_multiplier;        /* 0 or more; 0: off */
     float dry_base;              /* 0 or more; below 1: off */
-    uint32_t dry_allowed_length; /* shorter runs lose nothing */
+    uint32_t dry_allowed_length; /* shorter runs have no penalty */
     uint32_t dry_penalty_last_n; /* how many of the last tokens are searched; 0: off */
     /* [n_dry_breakers] texts that end a run, up to 40 bytes of each; NULL: "\n" ":" "\"" "*" */
     const cllm_string *dry_breakers;
