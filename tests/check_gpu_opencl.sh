@@ -11,7 +11,7 @@ limited() { # COMMAND: on a device with 1 GiB of memory; the keys and values of 
     return $status
 }
 fewer_layers_fit() {
-    ! limited --gpu-layers 3 && grep -q '3 layers on .*; at most 1 layer fits; a smaller context' "$temporary/err" &&
+    ! limited --gpu-layers 3 && grep -q '3 layers need .*; at most 1 layer fits; a smaller context' "$temporary/err" &&
         limited && grep -q ': 1 of 4 layers fit; a smaller --ctx' "$temporary/err"
 }
 check 'opencl: layers that do not fit are left to the CPU, or refused' fewer_layers_fit

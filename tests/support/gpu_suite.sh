@@ -178,7 +178,7 @@ fails_midway() {
 
 refuses_what_does_not_fit() { # 2^31 - 1 positions do not fit anywhere
     ends 1 "MiB of keys and values" models/demo.gguf --device "$device" --gpu-layers 9999 --ctx 2147483647 -n 1 &&
-        grep -q "^mini-cllm: --device $device: 4 layers on .*; not even one layer fits;" "$temporary/err"
+        grep -q "^mini-cllm: --device $device: 4 layers need .*; not even one layer fits;" "$temporary/err"
 }
 
 # Checks the checks: a comparison that cannot fail would pass everything.
