@@ -43,7 +43,8 @@ typedef struct metadata {
 #define METADATA_PAIR_MIN_BYTES 14 /* key: length 8, text 1; value: type 4, one byte */
 
 /* Read `count` pairs. The caller has checked that the reader has at least count * METADATA_PAIR_MIN_BYTES bytes left.
- * out: its lists are in `memory`, its values in the reader's bytes. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+ * out: its lists and keys are in `memory`, its strings and arrays in the reader's bytes. Errors: FORMAT, UNSUPPORTED,
+ * MEMORY. */
 cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *out, cllm_error *err);
 
 /* Replace or add values: see cllm_gguf_open. overrides: [n], copied into `memory`. Errors: ARGUMENT, MEMORY. */
