@@ -1,11 +1,11 @@
 /* Reads the table of replacements in a Unigram model's file (its precompiled charsmap). Before it: gguf. After it:
  * tokenizer_unigram.c.
  *
- * The format is SentencePiece's (its normalizer.cc): the number of bytes of a double array, the array, and the
- * replacements. The array is a trie as Darts-clone writes it (Aoe 1989; Yata 2007). Each of its elements, a unit, has
- * 32 bits: bits 0..7 are the byte that leads to it; bit 8 says that it has a value; bits 10..30 are the offset of its
- * children, times 256 if bit 9 is set. The child by byte b of the unit at i is at i ^ offset ^ b. The value is at i ^
- * offset; its bits 0..30 are the offset of the replacement.
+ * The format is SentencePiece's (its normalizer.cc): the number of bytes of a trie, the trie, and the replacements. The
+ * trie is one array of integers, as Darts-clone writes it (a "double array": Aoe 1989; Yata 2007). Each of its
+ * elements, a unit, has 32 bits: bits 0..7 are the byte that leads to it; bit 8 says that it has a value; bits 10..30
+ * are the offset of its children, times 256 if bit 9 is set. From the unit at i, byte b leads to the unit at i ^ offset
+ * ^ b. The value of the unit at i is at i ^ offset; bits 0..30 of the value are the offset of the replacement.
  *
  * None of this is trusted: every access is checked, and a link that leads outside the array counts as no entry. */
 #include "text/charsmap.h"

@@ -7,7 +7,7 @@
 
 /* Points into the file. All zero: it replaces nothing. */
 typedef struct charsmap {
-    const unsigned char *units; /* [n_units][4], little-endian: the double array */
+    const unsigned char *units; /* [n_units][4], little-endian: the trie, see charsmap.c */
     uint32_t n_units;
     const char *replacements; /* [n_bytes]: texts, each followed by a zero byte */
     size_t n_bytes;

@@ -5,8 +5,8 @@
  *
  * A pre-tokenizer has one or more stages. A stage looks for the leftmost match of any of its rules; if several match
  * there, the first one counts. It cuts the text before and after each match, so the text between two matches is a piece
- * too. The next stage cuts each piece further. Only one rule of a stage may be a RUN_TO_END, a RUN_OF_THREES or a
- * LINES. */
+ * too. The next stage cuts each piece further. At most one rule of a stage may have one of the kinds RUN_TO_END,
+ * RUN_OF_THREES and LINES (rule_kind below), because they share a variable of the scanner, failed_until. */
 #ifndef TEXT_PRETOKENIZER_H
 #define TEXT_PRETOKENIZER_H
 

@@ -90,7 +90,7 @@ static const char_range asian_punctuation[] = {
     {0x2014, 0x2014}, {0x2018, 0x2019}, {0x201C, 0x201D}, {0x2026, 0x2026}, {0x3001, 0x303F},
     {0xFE30, 0xFE4F}, {0xFF01, 0xFF01}, {0xFF0C, 0xFF0C}, {0xFF1A, 0xFF1B}, {0, 0}};
 
-/* ------------------------------------------------------------------------------------------ rules of many */
+/* ------------------------------------------------------------------------------------------ rules that many share */
 
 #define SMALL_CONTRACTION \
     { .kind = CONTRACTION }

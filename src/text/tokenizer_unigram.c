@@ -105,7 +105,7 @@ typedef struct lattice {
     uint32_t length; /* of the stretch */
     best_path *best; /* [capacity], [length + 1] in use */
     size_t capacity;
-    double score; /* of all stretches before: one sum for the whole text, because rounding depends on the start */
+    double score; /* of all stretches before: sums go on from it, so they round as if the text were not cut */
 } lattice;
 
 /* Record the path that reaches begin + length with this token, if it is the best one so far. */
