@@ -287,7 +287,7 @@ typedef struct gpu_product {
     bool gated;        /* activation(first) * second */
     int mode;          /* STORE, ADD or ACTIVATE */
     float scale;       /* of the result */
-    uint32_t types[3]; /* of each matrix, as the multiply kernels count them */
+    uint32_t types[3]; /* of each matrix: the index of its type among those of the multiply kernels */
     uint32_t one, few; /* multiply kernels for one token and for FEW: indices into the program */
     uint32_t tiles[3]; /* tile kernels of each matrix: indices into the program */
 } gpu_product;
@@ -598,7 +598,7 @@ static void launch_once(const forward_gpu *f, const launch *l) {
                           l->args, l->args_bytes);
 }
 
-/* Launch, and count or measure it. Errors are reported when the host next waits. */
+/* Launch, and count or measure it. A later call of the driver reports errors (driver.h). */
 static void run(forward_gpu *f, const launch *l) {
     launch_once(f, l);
     if (!f->on_launch) {
