@@ -25,7 +25,8 @@ typedef struct bench_speed {
     double theirs_tok_s, ratio; /* of --compare: the other program's median; the median of ours / theirs */
 } bench_speed;
 
-/* One combination of the lists. Texts are borrowed from the options and the library. */
+/* The tests with one combination of the options' values (threads, batch, depth ...), and their speeds. Texts are
+ * borrowed from the options and the library. */
 typedef struct bench_result {
     const char *model; /* the file's name, without its folders */
     const char *file;  /* its path as given */

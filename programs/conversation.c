@@ -419,7 +419,7 @@ static int write_answer(answering *a) {
         status = take_step(a, &span);
         if (status == EXIT_SUCCESS && interrupted()) status = EXIT_INTERRUPTED;
         if (status != EXIT_SUCCESS || cllm_answer_has_ended(a->answer))
-            break; /* the model spelled the end of its turn in letters */
+            break; /* the model wrote the end of its turn as plain text */
         if (c->n_most > 0 && a->drawn.count >= c->n_most && a->end == CLLM_END_CONTEXT_FULL) a->end = CLLM_END_LENGTH;
         const bool reasons = a->reasoning.length > 0 && a->content.length == 0 && !a->reasoning_ended;
         if (a->end == CLLM_END_CONTEXT_FULL && c->shifts && !c->grammar &&
@@ -433,8 +433,8 @@ static int write_answer(answering *a) {
     return status;
 }
 
-/* Each question and each retry has its own seed, so that an answer taken back leaves no trace. The first answer uses
- * the seed itself, so it is the same as that of generate, or of a server, for the same text. */
+/* Each question and each retry has a seed of its own, which does not depend on answers that were undone. The first
+ * answer uses the seed itself, so it is the same as that of generate, or of a server, for the same text. */
 static uint64_t seed_of_answer(const conversation *c) {
     const uint64_t n_retries = (uint64_t)c->retries.ids[c->retries.count - 1];
     uint64_t x = c->sampling.seed + 0x9E3779B97F4A7C15u * (c->retries.count - 1) + (n_retries << 32);

@@ -68,7 +68,8 @@ static bool draw(transfer *t, bool last) {
 
 /* ------------------------------------------------------------------------------------------------ lock */
 
-/* The lock file exists as long as the lock. After waiting for the lock, check that the file still has its name. */
+/* A process that ends its lock removes the lock file. So after waiting for the lock, check that the locked file is
+ * still the one at `path`. */
 static int take_lock(const download *d, const char *path, bool *waited, int *lock) {
     for (bool told = false;;) {
         *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);

@@ -93,8 +93,8 @@ static bool is_unused(const cllm_gguf *gguf, size_t index, const key_use *use) {
     return use->problems[reader].status == CLLM_OK && !cllm_gguf_is_read(gguf, index);
 }
 
-/* True if it is unknown which of its keys a reader uses. A file without a
- * tokenizer has no keys for the tokenizer's reader. */
+/* True if a reader failed, so that it is unknown which keys it uses. False if the file has no keys for it, as a file
+ * without a tokenizer has none for the tokenizer's reader. */
 static bool is_untold(const cllm_gguf *gguf, const key_use *use, int reader) {
     if (use->problems[reader].status == CLLM_OK) return false;
     if (reader == MODEL_KEYS) return true;

@@ -4,7 +4,7 @@
 
 #include "cllm.h"
 
-#define EXIT_INTERRUPTED 130 /* exit status of an interrupted command; the program's own is interrupt_status() */
+#define EXIT_INTERRUPTED 130 /* an interrupted command returns this; the program then exits with interrupt_status() */
 
 /* The first SIGINT (Ctrl-C) or SIGTERM (kill) makes interrupted() true, a second one kills. A signal that the parent
  * ignored stays ignored. A closed pipe on stdout kills, as usual. */

@@ -1,4 +1,4 @@
-/* JSON on stdout. jansson accepts only valid UTF-8, but a GGUF file may contain any bytes. */
+/* JSON on stdout and in logs. jansson accepts only valid UTF-8, but a GGUF file may contain any bytes. */
 #include "json_output.h"
 
 #include "program.h"

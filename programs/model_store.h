@@ -1,7 +1,8 @@
 /* Models by name: what a name means, where the files of pulled models are, and which models are pulled.
  *
- * DIR/hf/OWNER/NAME/TAG.json        what is pulled; written when all files are complete. Without a tag, FILE replaces
- *                                   TAG; a revision other than main follows it as @REVISION; "/" becomes "+"
+ * DIR/hf/OWNER/NAME/TAG.json        the manifest: what is pulled; written when all files are complete. Without a
+ *                                   tag, FILE replaces TAG; a revision other than main follows it as @REVISION; "/"
+ *                                   becomes "+"
  * DIR/hf/OWNER/NAME/COMMIT/FILE     the files, as the Hub names them; FILE.partial until a file is complete
  * DIR/url/HOST/PATH[.json]          the same for a file on another server
  *

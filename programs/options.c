@@ -634,7 +634,7 @@ static int add_bias(const char *text, options *o) {
     return 0;
 }
 
-/* The first one takes the place of the usual ones. */
+/* The first breaker that the user gives replaces the default ones. */
 static int add_breaker(const char *text, options *o) {
     o->sampling.dry_breakers = o->breakers;
     if (strcmp(text, "none") == 0)
@@ -728,7 +728,7 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
 
 /* Options of llama.cpp and ollama, and what to use here instead. Others are in the table of server_flags.c. */
 static const struct {
-    unsigned commands; /* commands that have the option that `instead` names; ANY if it names the command too */
+    unsigned commands; /* commands for which `instead` is the right advice */
     const char *word, *instead;
 } foreign[] = {
     {ANY, "-hf", BY_HUB},
@@ -794,7 +794,7 @@ static int refuse_foreign(const command *c, const char *word) {
 
 /* Refuse a word with several letters after one dash if llama.cpp has such an option: getopt would take the first letter
  * for the option, and the others for its value or for more options. Words such as -host are refused too: getopt would
- * take them for -h, and the command would end well with its help. */
+ * take them for -h, and the command would only print its help, with exit status 0. */
 static int refuse_long_letters(const command *c, const char *word) {
     const char *space = *c->name ? " " : "";
     const bool is_ours = strcmp(word, NGL) == 0 && row_named(c->bit, "gpu-layers");
@@ -859,7 +859,7 @@ static const char *likely_option(const command *c, const char *word) {
     return likely;
 }
 
-/* row: the option whose value is missing, or NULL: getopt has not found one. */
+/* Refuse an option. row: its row if only its value is missing; NULL: getopt refused the word. */
 static int refuse_option(const command *c, const options *o, const option_row *row, const char *word) {
     if (!row) row = row_of(c, optopt);
     if (row && row->kind == FLAG) return usage_error("--%s takes no value", row->name);

@@ -151,8 +151,8 @@ typedef struct command {
 extern const command commands[]; /* main.c; ends with a bit of 0 */
 
 /* Parse argv[1..argc-1]; argv[0] is the name of the program or command. Returns an exit status, after saying why. The
- * options point into argv, or into `words` if there are some. There the key of an --override and the file of a --lora
- * get a terminating 0. The caller frees the options in any case. */
+ * options point into argv, or into `words` if that is not NULL; there, a 0 is written after the key of an --override
+ * and the file of a --lora. The caller frees the options in any case. */
 int parse_options(const command *c, int argc, char **argv, options *o);
 void free_options(options *o);
 

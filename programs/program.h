@@ -71,7 +71,8 @@ typedef struct input {
     size_t length;
 } input;
 
-/* Read a whole file, or standard input if path is "-". Returns an exit status, after saying why; then `in` is empty. */
+/* Read a whole file, or standard input if path is "-". Returns an exit status, after saying why. After a failure `in`
+ * is empty. */
 int read_input(const char *path, input *in);
 
 typedef struct id_list {

@@ -24,7 +24,7 @@ typedef struct grammar_use {
     cllm_token_index *index;
     cllm_grammar *grammar; /* NULL: no grammar */
     double seconds;        /* time to compile it */
-    bool checks;           /* texts are only checked, so they may have all that a schema allows */
+    bool checks;           /* only check texts, by the schema itself; a model that writes gets a stricter one */
 } grammar_use;
 
 enum { EXIT_NOT_ENFORCED = 3 }; /* for a grammar that is valid but cannot be enforced */

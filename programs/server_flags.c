@@ -168,7 +168,7 @@ static int layers(translation *t, const flag *f, const char *value) {
     return 0;
 }
 
-/* none, CUDA0, MTL0, Metal, GPUOpenCL */
+/* value: a device as llama.cpp names it, such as none, CUDA0, MTL0, Metal or GPUOpenCL. */
 static int device(translation *t, const flag *f, const char *value) {
     static const char *const known[][2] = {
         {"CUDA", "cuda"}, {"MTL", "metal"}, {"Metal", "metal"}, {"GPUOpenCL", "opencl"}};

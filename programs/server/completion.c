@@ -320,7 +320,7 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
     for (size_t i = 0; i < e->n_pieces; i++)
         if (e->pieces[i].kind == CLLM_DELTA_REASONING) c->usage.n_reasoning = c->usage.n_drawn;
     if (e->finish == FINISH_NONE) e->finish = finish_of(c, from.end);
-    /* the model may spell the end of its turn in letters */
+    /* the model may write the end of its turn as plain text */
     if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) {
         status = add_answer(c, e, (cllm_string){"", 0}, true, err);
         if (e->finish == FINISH_NONE) e->finish = c->calls ? FINISH_CALLS : FINISH_STOP;

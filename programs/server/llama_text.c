@@ -123,8 +123,8 @@ void llama_apply_template(exchange *x) { answer_about(x, make_prompt); }
 
 /* -------------------------------------------------------------------------------------------- embeddings */
 
-/* What to divide one of the engine's vectors by, to change it to another norm: 0 makes the largest number 32760, p
- * makes the p-norm 1. The vectors have length 1 already, so for 2 it is 1. */
+/* What to divide one of the engine's vectors by. norm: 0 makes the largest number 32760, p makes the p-norm 1. The
+ * vectors have length 1 already, so for norm 2 the divisor is 1. */
 static double divisor_of(const float *values, size_t n, int64_t norm) {
     double sum = 0;
     if (norm == 2) return 1;

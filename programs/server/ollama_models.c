@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* The version of ollama whose API this is. Clients compare it, so it must be a plain number. */
+/* The version of ollama whose API this is. Clients compare it, so it has only numbers and dots. */
 static const char api_version[] = "0.12.0";
 
 enum { SHOWN_ELEMENTS = 5 }; /* most elements of an array in metadata; a longer array is shown empty */

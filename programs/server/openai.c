@@ -623,7 +623,7 @@ static void put_anthropic_names(json_t **o, const served_model *m) {
     struct tm parts;
     const time_t created = (time_t)m->created;
     if (!gmtime_r(&created, &parts) || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        snprintf(date, sizeof date, "1970-01-01T00:00:00Z"); /* no file has a time that this cannot print */
+        snprintf(date, sizeof date, "1970-01-01T00:00:00Z"); /* a time too large to print; no file has one */
     json_put(o, "type", json_string("model"));
     json_put(o, "display_name", json_text(m->name, strlen(m->name)));
     json_put(o, "created_at", json_string(date));

@@ -39,8 +39,8 @@ static json_t *wanted_string(const json_t *object, const char *name, const char 
     return NULL;
 }
 
-/* Add the texts of content: a string, or a list of parts. A part without text is refused. In the result of a tool it
- * is not: a text in its place says that the model cannot see it. */
+/* Add the texts of content: a string, or a list of parts. A part without text is refused; in the result of a tool it
+ * becomes a text that says that the model cannot see it. */
 static bool add_texts(json_t **parts, const json_t *content, bool is_result, const char *where, failure *f) {
     const json_t *part;
     size_t i;
