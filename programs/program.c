@@ -418,7 +418,7 @@ static int check_flags(const options *o) {
                            o->gpu_layers);
     if (o->device_index != 0 && !names_gpu(o))
         return usage_error("--device-index: %" PRIu64
-                           " is for a GPU, but no layer runs on one: leave it out, or --device cpu and --gpu-layers 0",
+                           " is for a GPU, but no layer runs on one (--device cpu or --gpu-layers 0): leave this out",
                            o->device_index);
     if (o->repack && must)
         return usage_error("--repack is for the CPU: it cannot be used together with --device %s", o->device);

@@ -186,7 +186,7 @@ done <<'END'
 2|--device: 'tpu' is not one of: cpu|m.gguf --device tpu
 2|--gpu-layers: 4 layers need a GPU: give --device auto|m.gguf --gpu-layers 4
 2|--device-index: '-1' is not a whole number|m.gguf --device-index -1
-2|--device-index: 1 is for a GPU, but no layer runs on one: leave it out, or --device cpu and --gpu-layers 0|m.gguf --device-index 1
+2|--device-index: 1 is for a GPU, but no layer runs on one (--device cpu or --gpu-layers 0): leave this out|m.gguf --device-index 1
 2|--repack is for the CPU: it cannot be used together with --device cuda|m.gguf --device cuda --repack
 2|--kv-type: q8_0 is for the cpu; --device opencl takes f16 and f32|m.gguf --device opencl --kv-type q8_0
 2|--rope-scaling: 'cubic' is not one of: none|m.gguf --rope-scaling cubic
