@@ -338,7 +338,7 @@ static reading skip_closing(const cllm_answer *a, text_reader *r, bool *in_list)
     return best;
 }
 
-/* A call inside reasoning counts if only calls and the end of the turn follow. */
+/* A call inside reasoning counts only if another call, or the end of the turn, comes right after it. */
 static reading ends_reasoning(const cllm_answer *a, const call_reading *call) {
     text_reader r = reader_at(a, call->end);
     bool in_list = call->in_list;

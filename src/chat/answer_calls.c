@@ -263,8 +263,8 @@ static reading read_name_json(call_reader *c) {
 
 /* ---------------------------------------------------------------------------------- a name, then key by key */
 
-/* Look for a mark that ends a call, and if `key` also for the mark before a key. YES: one is here, or the answer ends
- * here. PARTIAL: the text so far may be the beginning of one. */
+/* Look for a mark that ends a call and, if `key` is true, for the mark before a key. YES: one is here, or the answer
+ * ends here. PARTIAL: the text so far may be the beginning of one. */
 static reading sees_next(const call_reader *c, bool key) {
     reading best = READ_NO;
     text_reader r = *c->r;
@@ -437,7 +437,8 @@ static reading read_keys(call_reader *c) {
     return READ_YES;
 }
 
-/* <key>text</key>, <key><a>..</a><b>..</b></key> or <key><item>..</item></key>, with marks before each tag. */
+/* <key>text</key>, <key><a>..</a><b>..</b></key> or <key><item>..</item></key>. Each "<" stands for the key_open of the
+ * format, which may be longer. */
 static reading read_tag_value(call_reader *c, cllm_string name, int depth, answer_text *out) {
     text_reader *r = c->r;
     const cllm_string open = c->format->key_open;
@@ -527,7 +528,7 @@ static reading read_literals(call_reader *c) {
 
 /* ------------------------------------------------------------------------------------------------- messages */
 
-/* True if `word` comes next. PARTIAL: the text so far is its beginning. */
+/* YES: `word` comes next. PARTIAL: the text so far may be its beginning. */
 static reading header_word(text_reader *r, const char *word) { return reader_match(r, text_of(word)); }
 
 reading answer_read_header(text_reader *r, message_header *header) {

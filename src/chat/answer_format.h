@@ -1,5 +1,5 @@
-/* answer_format describes how a model writes its answers: the marks around reasoning, content and tool calls, as its
- * template shows them.
+/* answer_format describes how a model writes its answers: the marks around reasoning, content and tool calls. Its
+ * template shows them: it renders conversations whose words are known beforehand.
  *
  *   template -> renderings of known conversations -> answer_format -> answer.c: reads what the model writes */
 #ifndef CHAT_ANSWER_FORMAT_H

@@ -28,8 +28,8 @@ static jinja_value generator(jinja_run *r, size_t room) {
     return v;
 }
 
-/* The value at a path like "a.b.0" in an item, which filters take as `attribute`; digits are an index. otherwise: the
- * result if something on the path is missing, or ABSENT. */
+/* Follow a path from an item to a value inside it. The path is the argument `attribute` of a filter, such as "a.b.0";
+ * digits are an index. otherwise: the result if something on the path is missing; it may be ABSENT. */
 static jinja_value follow(jinja_run *r, jinja_value item, jinja_value path, jinja_value otherwise) {
     if (path.kind == JINJA_INTEGER) return jinja_item(r, item, path);
     if (path.kind != JINJA_STRING) return item;

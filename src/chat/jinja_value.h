@@ -134,7 +134,7 @@ jinja_value jinja_too_large(jinja_run *r); /* fails: the result is an integer of
 
 /* Count `n` steps of work. Returns false if that is too much: the run has failed. */
 bool jinja_step(jinja_run *r, size_t n);
-bool jinja_read(jinja_run *r, jinja_value v); /* the same for reading all of a string; of other values it counts none */
+bool jinja_read(jinja_run *r, jinja_value v); /* the same for reading all of a string; for other values, no steps */
 
 #define JINJA_VALUE_UNDEFINED ((jinja_value){.kind = JINJA_UNDEFINED})
 #define JINJA_VALUE_NONE      ((jinja_value){.kind = JINJA_NONE})

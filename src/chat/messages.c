@@ -98,8 +98,8 @@ static bool is_text_part(const json_value *part) {
            is_text(type, "output_text") || (!type && json_find(part, "text"));
 }
 
-/* Bring parts into the form {"type": "text", "text": ...}. An image, or another part that is not text, becomes a text
- * in a tool's result. */
+/* Bring parts into the form {"type": "text", "text": ...}. Only the result of a tool may have a part that is not text,
+ * such as an image: a text that mentions it takes its place. */
 static cllm_status check_parts(bool of_tool, json_value *content, arena *a, cllm_error *err) {
     static const char told[] = "(an image that this model cannot see)";
     json_value list = copy_list(a, content);
@@ -331,7 +331,8 @@ static bool are_one(const json_value *m, const json_value *next) {
            (is_text(role, "assistant") && is_text(next_role, "assistant") && !has_calls(m));
 }
 
-/* Join neighbours of one role into one message. All except the content, such as calls, comes from the last one. */
+/* Join neighbours of one role into one message, with the contents of all. The rest, such as calls, comes from the last
+ * one. */
 static bool join_neighbours(message_list *l) {
     uint32_t n_left = 0;
     for (uint32_t i = 0, end; i < l->count; i = end) {

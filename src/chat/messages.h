@@ -23,8 +23,9 @@ typedef struct message_forms {
 bool message_forms_find(const cllm_chat *chat, message_forms *out);
 
 /* Bring the messages of a conversation into these forms: a new list, in the arena. An image in a tool's result becomes
- * a text that mentions it. A message with `reasoning` gets the same text as `reasoning_content`. Errors: ARGUMENT
- * (messages are not a list of objects, or a part's text is not a string), UNSUPPORTED (an image, a sound), MEMORY. */
+ * a text that mentions it. A message that has `reasoning`, but no `reasoning_content`, gets a copy under that name.
+ * Errors: ARGUMENT (messages are not a list of objects, or a part's text is not a string), UNSUPPORTED (an image, a
+ * sound), MEMORY. */
 cllm_status messages_in_form(const message_forms *forms, const json_value *messages, arena *a, json_value *out,
                              cllm_error *err);
 

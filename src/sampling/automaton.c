@@ -77,7 +77,7 @@ struct automaton {
     step *steps; /* found, to be followed */
     uint32_t n_steps, steps_capacity;
     uint32_t n_edges; /* that the last step looked at */
-    uint32_t *seen;   /* [seen_capacity] a hash table of places in steps, or NO_NODE */
+    uint32_t *seen;   /* [seen_capacity] a hash table of `steps`: an index in it, or NO_NODE */
     uint32_t seen_capacity;
     place *found; /* places where a symbol may be read */
     uint32_t n_found, found_capacity;
@@ -503,7 +503,7 @@ bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte) {
     return n == 1;
 }
 
-/* Check that all characters that begin with the bytes from low to high, and have n_more bytes after that, lead to the
+/* Check that all characters that begin with a byte from low to high, and have n_more bytes after that, lead to the
  * same state: *to. If that is UNKNOWN_TEXT, it is set to the first state found. */
 static bool all_lead_to(automaton *a, uint32_t from, uint8_t low, uint8_t high, int n_more, uint32_t *to) {
     for (unsigned byte = low; byte <= high; byte++) {

@@ -32,7 +32,7 @@ typedef struct automaton automaton;
 /* An element of the list of states that must stay. */
 typedef struct held_state {
     uint32_t state;
-    uint32_t moved; /* its state among those that are made when old ones are dropped */
+    uint32_t moved; /* used while old states are dropped: the number that it gets among the new ones */
     struct held_state *next;
 } held_state;
 

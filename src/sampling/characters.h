@@ -13,7 +13,7 @@
 
 typedef struct char_automaton {
     uint32_t n_states, n_classes; /* state 0 is the start */
-    uint32_t *class_begins;       /* [n_classes] the first character of each class; of the first class 0 */
+    uint32_t *class_begins;       /* [n_classes] the first character of each class; for the first class, 0 */
     uint32_t *next;               /* [n_states][n_classes], or NO_STATE */
     uint32_t *labels;             /* [n_states] 1: it accepts. For a product: bit i is set if part i accepts */
 } char_automaton;

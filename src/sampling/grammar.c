@@ -28,7 +28,7 @@ struct cllm_token_index {
     token_trie all;
     token_trie ends[MOST_TEXT + 1]; /* [n]: for tokens with n characters of text and more after it: what comes after */
     token_trie any_ends;            /* the same for tokens with any number of characters of text */
-    token_trie longer;              /* for tokens with more characters of text: what comes after MOST_TEXT of them */
+    token_trie longer;              /* for tokens with more than MOST_TEXT of them: what comes after MOST_TEXT */
     uint32_t *texts[MOST_TEXT + 1]; /* [n]: a mask of the tokens that are only text, of n characters or fewer */
     uint32_t *any_texts;            /* a mask of all tokens that are only text */
     uint32_t *end_mask;             /* a mask of the tokens that end a text */

@@ -143,14 +143,14 @@ static void add_between(network *n, uint32_t from, const char *low, const char *
         return;
     }
     char bound[4];
-    if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* the byte's first value, with its own tails */
+    if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* after `first`, the other bytes have bounds */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, first == last ? high + at + 1 : most, rest);
         network_add_symbols(n, from, first, first, node);
         add_between(n, node, low, bound, at + 1, length, to, tails);
         if (first++ == last) return;
     }
-    if (memcmp(high + at + 1, most, rest) != 0) { /* the byte's last value, with its own tails */
+    if (memcmp(high + at + 1, most, rest) != 0) { /* after `last`, the other bytes have bounds */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, least, rest);
         network_add_symbols(n, from, last, last, node);

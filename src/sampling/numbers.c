@@ -164,8 +164,8 @@ static uint32_t add_any_digits(network *n, uint32_t from, uint32_t count) {
 static uint32_t n_digits(const decimal *d) { return d->n_whole > 0 ? d->n_whole : 1; }
 static char digit_of(const decimal *d, uint32_t i) { return d->n_whole > 0 ? d->whole[i] : '0'; }
 
-/* From `from` to the end by digits of a fraction: by zeros; or if `beyond`, by zeros, then a digit that is not zero,
- * then any digits. at_once: the end may also follow without a digit. */
+/* From `from` to the end by digits of a fraction: by zeros (at_once: there may be none); or if `beyond`, by a digit
+ * that is not zero, with any zeros before it and any digits after it. */
 static void add_zeros(piece *p, uint32_t from, bool at_once, bool beyond) {
     network *n = &p->n;
     const uint32_t zeros = network_add_node(n);
@@ -205,7 +205,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
             network_add_empty(n, at, p->any_fraction);
         }
     }
-    uint32_t rest = p->any_fraction; /* a node: from here any digits, as many as are left */
+    uint32_t rest = p->any_fraction; /* a node: from here, the digits that are left before the point may be any */
     uint32_t *nodes = calloc(count + 1, sizeof *nodes);
     if (!nodes) {
         n->failed = CLLM_ERR_MEMORY;

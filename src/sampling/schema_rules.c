@@ -269,8 +269,8 @@ static bool add_tightest(schema_compiler *c, const shape *s, fact_kind kind, lan
     return status == CLLM_OK ? add_part(c, l, &part, false, tightest->value) : failed(c, status, tightest->value, &err);
 }
 
-/* True if an integer is written without a point and without an exponent. Draft 4 demands it, and so do closed
- * forms: a model writes these texts, and programs read 5.0 as a float. */
+/* True if an integer is written without a point and without an exponent. Draft 4 demands it. So do closed forms,
+ * because programs read 5.0 as a float. */
 static bool wants_plain_integers(const schema_compiler *c) { return c->draft == DRAFT_4 || c->form.is_closed; }
 
 static bool number_language(schema_compiler *c, const shape *s, language *l) {
@@ -616,7 +616,7 @@ static bool add_name(schema_compiler *c, names *all, cllm_string name) {
     return true;
 }
 
-/* Collect the mentioned names: first those of `properties` and of given objects, in the order of the document, then the
+/* Collect the mentioned names: first those of `properties` and of FACT_MEMBERS, in the order of the document, then the
  * others. Facts are linked from the last to the first. */
 static bool collect_names(schema_compiler *c, const shape *s, names *all) {
     uint32_t n_facts = 0;
