@@ -1,5 +1,5 @@
-/* Turns an embedding into a result: dense layers, or the scores of a classifier. Before it: the rows of the last layer,
- * which the engine has pooled. After it: the caller. */
+/* What comes after the pooling: dense layers turn an embedding into another one, or a classifier turns it into scores.
+ * Before it: the rows of the last layer, which the engine has pooled. After it: the caller. */
 #include "cpu/steps.h"
 
 #include <math.h>

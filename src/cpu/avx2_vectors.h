@@ -42,7 +42,8 @@ INLINE ints dot_small(ints sum, ints w, ints y) {
 
 INLINE ints dot_total(ints sum) { return (ints)_mm256_madd_epi16((__m256i)sum, _mm256_set1_epi16(1)); }
 
-/* |w| times y with w's sign, because one factor must be unsigned. (Small weights are unsigned, and use dot_small.) */
+/* |w| times (y times the sign of w), because one factor must be unsigned. (Small weights are unsigned, and use
+ * dot_small.) */
 INLINE ints dot(ints sum, ints w, ints y) {
     __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)w), _mm256_sign_epi8((__m256i)y, (__m256i)w));
     __m256i total = _mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

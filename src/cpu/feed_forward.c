@@ -119,7 +119,7 @@ void choose_experts(const model_config *c, const float *bias, float *scores, uin
     if (c->expert_gating == GATING_SOFTMAX_OF_CHOSEN) softmax(weights, c->n_experts_used);
     float sum = 0;
     for (uint32_t k = 0; k < c->n_experts_used; k++) sum += weights[k];
-    const float least = 6.103515625e-5f; /* the smallest normal float16: the limit when models were trained */
+    const float least = 6.103515625e-5f; /* the smallest normal float16; in training, sums were at least this */
     const float factor = c->expert_weights_scale / (c->expert_weights_normalised ? fmaxf(sum, least) : 1);
     for (uint32_t k = 0; k < c->n_experts_used; k++) weights[k] *= factor;
 }

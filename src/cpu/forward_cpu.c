@@ -228,7 +228,7 @@ bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer) {
 }
 
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
-    /* a row that is kept needs the one before it */
+    /* RWKV: the channel mix of a row also reads the row before it, so the time mix keeps all rows */
     const bool channel_mix = recurrent_is_rwkv(f->model.config->traits->recurrent);
     f->part = LAYER_WHOLE;
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {

@@ -111,10 +111,10 @@ typedef struct forward_buffers {
     float *expert_out;        /* [choices][n_embd]: results, in the same order */
     struct product *products; /* enough for all experts or heads */
 
-    /* adapters */
-    forward_vectors lora_inner;    /* [n_batch] of lora.inner_length: A x */
-    struct product *lora_products; /* that make them */
-    float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B (A x) */
+    /* adapters: W x + scale * B A x (model/lora.h) */
+    forward_vectors lora_inner;    /* [n_batch] of lora.inner_length: scale * A x */
+    struct product *lora_products; /* the products A x */
+    float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B times vectors of lora_inner */
 
     /* after the pooling, for one embedding */
     forward_vectors pooled[2]; /* one vector each: input and output of a product, as long as the longest one needs */
@@ -177,14 +177,14 @@ void forward_cpu_begin(forward_cpu *f, const forward_span *spans, uint32_t n_spa
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
 
 /* Run x: [count][n_embd], in place, through layers first_layer <= l < end_layer. The batch's keys and values go into
- * the pages of their sequences. Each token attends to every position of its sequence up to its own; these must all be
- * in the pages or in this batch. After the model's last layer x has only the kept rows, [kept.count][n_embd]. false: it
- * was stopped, and x is invalid. */
+ * the pages of their sequences. Each token attends to every position of its sequence up to its own, in an encoder also
+ * to later ones; these must all be in the pages or in this batch. After the model's last layer x has only the kept
+ * rows, [kept.count][n_embd]. false: it was stopped, and x is invalid. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
-/* The same for one layer of an encoder, whose tokens also attend to later tokens, if a text is longer than a batch.
- * First forward_cpu_layer_keys puts the keys and values of each of the batches into the pages (x does not change). Then
- * forward_cpu_layer_rest lets each batch attend to all of them. No row is dropped. */
+/* The same for one layer of an encoder, for a text that is longer than a batch. First forward_cpu_layer_keys puts the
+ * keys and values of each of its batches into the pages (x does not change). Then forward_cpu_layer_rest lets each
+ * batch attend to all of them. No row is dropped. */
 bool forward_cpu_layer_keys(forward_cpu *f, float *x, uint32_t layer);
 bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer);
 

@@ -14,7 +14,7 @@ typedef struct buffer {
 
 enum {
     MOST_BUFFERS = 128,
-    ATTENTION_QUERIES = 32, /* processed together with a chunk of keys, while that is in the cache */
+    ATTENTION_QUERIES = 32, /* processed together with a chunk of keys, while the CPU's cache holds it */
 };
 
 /* How many tokens together have at most ATTENTION_QUERIES queries in a group of heads; 1 if one token has more, or if

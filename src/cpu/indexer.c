@@ -105,9 +105,11 @@ static uint32_t order_of(float x) {
     return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
 
-/* Find the k-th largest byte by byte, from the highest byte on. */
+/* Find the k-th largest score, one byte at a time, from the highest byte on. least: its bytes that are found already,
+ * as order_of gives them; known: a mask of these bytes; left: how many of the scores that have these bytes are
+ * chosen. */
 void choose_largest(const float *scores, uint32_t n, uint32_t k, uint32_t *chosen) {
-    uint32_t least = 0, known = 0, left = k; /* `left`: how many of those that begin like `least` are chosen */
+    uint32_t least = 0, known = 0, left = k;
     for (int shift = 24; shift >= 0; shift -= 8) {
         uint32_t counts[256] = {0}, byte = 255;
         for (uint32_t i = 0; i < n; i++) {

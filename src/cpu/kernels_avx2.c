@@ -7,8 +7,8 @@
 
 #define TILE_VECTORS  2 /* of rows */
 #define TILE_COLUMNS  3 /* tokens: the sums, and the floats that they are added to, fill the 16 registers */
-#define FLOAT_ROWS    3 /* rows of floats, ... */
-#define FLOAT_COLUMNS 4 /* ... and tokens: the same, with one register for each sum */
+#define FLOAT_ROWS    3 /* rows of float weights, ... */
+#define FLOAT_COLUMNS 4 /* ... and tokens: their sums, in one register each, also fill the registers */
 #define ISA           avx2
 #define ISA_NAME      "avx2"
 #include "cpu/vector_kernels.h"

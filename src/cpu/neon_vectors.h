@@ -72,7 +72,7 @@ INLINE void transpose(const uint8_t *rows, size_t stride, ints out[4]) {
 
 #define TILE_VECTORS  2 /* of rows */
 #define TILE_COLUMNS  6 /* tokens: the sums, and the floats that they are added to, fill the 32 registers */
-#define FLOAT_ROWS    4 /* rows of floats, ... */
-#define FLOAT_COLUMNS 6 /* ... and tokens: the same, with one register for each sum */
+#define FLOAT_ROWS    4 /* rows of float weights, ... */
+#define FLOAT_COLUMNS 6 /* ... and tokens: their sums, in one register each, also fill the registers */
 
 #endif

@@ -1,5 +1,5 @@
-/* Matrix products, for all halves of a layer. They are split by rows: each item is some rows of one matrix, for all
- * vectors of the batch. What adapters (model/lora.h) add is computed here too. */
+/* Matrix products, for all steps of the forward pass. They are split by rows: each item is some rows of one matrix, for
+ * all vectors of the batch. What adapters (model/lora.h) add is computed here too. */
 #include "cpu/steps.h"
 
 #include <math.h>

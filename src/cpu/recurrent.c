@@ -226,7 +226,8 @@ static void run_deltas(forward_cpu *f) {
              2 * (uint64_t)f->all.count * r->n_heads * r->state_size * r->head_length, delta_item, f);
 }
 
-/* Sort what ssm_in gave for a token, which has for each group its query, key, values and gates. */
+/* Sort what ssm_in gave for a token: for each group its query, key, values and gates. Afterwards all queries come
+ * first, then all keys, then all values; the gates are in f->buffers.recurrent_gate. */
 static void split_groups_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;

@@ -1,8 +1,8 @@
 /* Matrix products of quantized weights with quantized activations, for every type made of blocks.
  *
  * A lane is a row of the matrix. The rows' blocks are unpacked, 32 columns at a time, into eight vectors of bytes: lane
- * i of vector j holds columns 4j..4j+3 of row i. Four columns of an activation, the same for all rows, are then one
- * broadcast, and no sum crosses lanes. Unpacked weights are either multiplied at once (a few tokens), or stored in a
+ * i of vector j holds columns 4j..4j+3 of row i. Four activations of a token, the same for all rows, are then broadcast
+ * to all lanes, and no sum crosses lanes. Unpacked weights are either multiplied at once (a few tokens), or stored in a
  * tile that stays in the L1 cache while up to BATCH_COLUMNS tokens use it.
  *
  * The sum of a block is an exact integer. It is converted to a float once, scaled, and added to the row's sum, block

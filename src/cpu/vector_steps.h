@@ -35,7 +35,7 @@ static void vector_rms_norm(const float *x, const float *weight, float epsilon, 
     for (; i < n; i++) out[i] = x[i] * scale * weight[i];
 }
 
-/* The sum over n elements of (x - mean)^2, or with `squared` false of x - mean. */
+/* The sum over n elements of (x - mean)^2, or, if `squared` is false, of x - mean. */
 INLINE float sum_of_differences(const bool squared, const float *x, float mean, size_t n) {
     floats sums[PARTIAL_VECTORS] = {{0}};
     size_t i = 0;
