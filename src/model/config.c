@@ -859,9 +859,9 @@ static cllm_status read_xielu(const cllm_gguf *gguf, model_config *config, cllm_
     return status;
 }
 
-/* A limit of 0 means no limit. */
+/* Limits of activation_numbers[0] and [1]. A limit of 0 means no limit. */
 static cllm_status read_limits(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
-    static const char *const suffixes[] = {"swiglu_clamp_shexp", "swiglu_clamp_exp"}; /* of activation_numbers */
+    static const char *const suffixes[] = {"swiglu_clamp_shexp", "swiglu_clamp_exp"};
     for (size_t i = 0; i < 2; i++) {
         cllm_status status = get_each_f32(
             gguf, config, key_of(config, suffixes[i]).text, GGUF_OPTIONAL,

@@ -98,7 +98,8 @@ typedef struct recurrent_config {
     bool norms_parts;     /* Mamba: steps, keys and queries are normed, without weights */
     bool joins_gate;      /* older delta nets: the first product makes the gate too; its result is sorted by group */
 
-    /* RWKV; n_channels: elements that a layer stores of the token before, n_embd for each half */
+    /* RWKV; n_channels: elements that a layer stores of the token before, n_embd for each half; n_in: elements of the
+     * vectors that the time mix makes for a token */
     const mix_part *parts; /* [n_parts] in the order of their weights in the file */
     uint32_t n_parts;
     uint32_t mix_rank;   /* length of a token's compressed additions to the weights of a mixture */
@@ -179,7 +180,9 @@ typedef struct model_config {
     uint32_t latent_key_length; /* per head, before compression, with the shared part */
     uint32_t latent_shared_length;
     uint32_t latent_value_length;
-    bool kv_b_is_whole; /* an older file: it has attn_kv_b, and its sizes of heads are those before compression */
+    /* the file has attn_kv_b (MiniCPM3, and older files of other families), and its sizes of heads are those before
+     * compression */
+    bool kv_b_is_whole;
 
     /* An indexer (sparse attention, DeepSeek-AI 2025) has its own key for each position, and this many queries for each
      * token. */

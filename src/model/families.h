@@ -140,7 +140,7 @@ typedef enum tensor_kind {
     X(indexer_k_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_INDEX_KEY)            \
     X(indexer_proj, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_HEADS, DIM_EMBD)
 
-/* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
+/* Every tensor that a layer may have: X(blk.N.<name>, kind, how many matrices in one tensor, rows, columns). */
 #define LAYER_TENSORS(X)                                                    \
     X(attn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
     X(attn_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
@@ -361,7 +361,7 @@ typedef struct model_traits {
     float attention_scale;          /* scores are multiplied by it; 0: 1 / sqrt(elements of a query) */
     uint32_t layers_scaled_by_embd; /* a model of this many layers has 1 / sqrt(n_embd / n_heads) instead */
     float attention_softcap;        /* default of the key; 0: none */
-    bool attention_temperature;     /* the keys of a temperature are read */
+    bool attention_temperature;     /* the keys of a temperature of attention (config.h) are read */
     float temperature_scale;        /* a fixed temperature, only in layers without RoPE; computed from position + 1 */
     uint32_t temperature_length;    /* of that temperature */
     bool shares_keys;               /* a key says how many of the last layers use keys and values of earlier layers */

@@ -23,6 +23,7 @@ enum { KV_FULL, KV_WINDOWED, KV_POOLS };
 
 #define KV_NONE UINT32_MAX /* no page */
 
+/* How many chunks n_positions take. Chunk i of a sequence is its positions from i * KV_CHUNK on, those of one page. */
 static inline uint32_t kv_chunks(uint32_t n_positions) {
     return n_positions / KV_CHUNK + (n_positions % KV_CHUNK != 0);
 }
@@ -59,7 +60,7 @@ typedef struct kv_pages {
     struct {
         uint32_t n_pages; /* of KV_WINDOWED: 0 if it has no layers */
         uint32_t n_free;
-        uint32_t n_idle; /* cached pages that no table holds, or no window sees */
+        uint32_t n_idle; /* cached pages that no table holds; of KV_WINDOWED: that no window sees */
         uint32_t *free;  /* [n_pages] free numbers: the first n_free */
     } pools[KV_POOLS];
     kv_page *pages; /* [n_pages of KV_FULL] */

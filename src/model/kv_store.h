@@ -2,7 +2,7 @@
  * pool][n_kv_heads] chunks. Each layer has its own number and size of chunks. If it has an indexer, one more chunk
  * follows, for the indexer's keys. The layers of an encoder use the same chunks, one after another.
  *
- * The CPU's forward pass writes and reads it. Everything is allocated with the engine.
+ * The CPU's forward pass writes and reads the chunks. Everything is allocated with the engine.
  *
  * A chunk has the order in which attention reads it: rows of KV_LANES elements, so that a vector register loads a row:
  *

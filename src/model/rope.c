@@ -29,7 +29,7 @@ static double yarn_kept(const model_config *c, double base, uint32_t n, uint32_t
     return (double)c->yarn_kept * (1 - fmin(1, fmax(0, along)));
 }
 
-/* The factor of cos and sin: the temperature of attention for a stretched context. */
+/* The factor of cos and sin: rope_attention_factor times that of YaRN, which grows with the stretching. */
 static double magnitude(const model_config *c) {
     const double grown = 0.1 * log(fmax(1, (double)c->rope_scaling_factor));
     double yarn = 1;

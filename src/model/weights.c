@@ -344,7 +344,8 @@ static const struct {
 
 /* The tensor's name in the file. */
 static const char *name_in_file(const model_traits *traits, const layer_config *l, layer_tensor tensor) {
-    const bool named_in_turn = traits->parallel_key && l->form == FORM_PARALLEL_APART; /* as in a serial layer */
+    /* the file calls the norm of the mixer attn_norm and that of the network ffn_norm, as in a serial layer */
+    const bool named_in_turn = traits->parallel_key && l->form == FORM_PARALLEL_APART;
     for (size_t i = 0; i < sizeof names_of_kinds / sizeof *names_of_kinds; i++)
         if (names_of_kinds[i].tensor == tensor && names_of_kinds[i].kinds >> traits->recurrent & 1)
             return names_of_kinds[i].name;

@@ -107,10 +107,10 @@ typedef struct layer_weights {
     linear ssm_out;
 
     /* RWKV (cpu/rwkv.c). ssm_q makes its receptance, ssm_f_a and ssm_f_b its decays. ffn_up and ffn_down are the key
-     * and value of its channel mix. */
+     * and value of its channel mix. time_mix_w2 is [n_parts] matrices. */
     const float *time_mix_lerp_fused; /* [n_parts][n_embd] how much each part reads of the token before */
     const float *time_mix_lerp_x;     /* [n_embd] the same for time_mix_w1 */
-    linear time_mix_w1, time_mix_w2;  /* to and from a low rank: what a token adds; time_mix_w2 is [n_parts] matrices */
+    linear time_mix_w1, time_mix_w2;  /* to and from a low rank: what a token adds to time_mix_lerp_fused */
     const float *time_mix_first;      /* [n_heads][state_size] factors of a token's own key in its result */
     const float *time_mix_decay;      /* [inner_size] decays, to which a token adds, .. */
     const float *time_mix_a0;         /* .. the same for rates of correction, .. */
@@ -155,7 +155,8 @@ linear *layer_linear(layer_weights *w, layer_tensor tensor);
 uint32_t layer_matrices_used(const model_config *config, const linear *l, layer_tensor tensor);
 
 /* The divisors for a context of n_ctx positions, or NULL. LongRoPE's long factors are for engines that asked for more
- * than the original context. If none was asked for, an engine has n_ctx_open positions, or fewer if memory is short. */
+ * than the original context. An engine that asked for no context has n_ctx_open positions, or fewer if memory is
+ * short. */
 const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx);
 
 /* True for tensors that nothing here reads: those of an image model in the same file, of its projection to the text
