@@ -270,7 +270,7 @@ static part_name parse_split_name(const char *path) {
 static const char *split_path(arena *memory, const char *path, uint32_t number, uint32_t count) {
     size_t length = strlen(path), prefix = length - SPLIT_SUFFIX_LENGTH;
     char *part = arena_string(memory, path, length);
-    if (part) /* % changes nothing: it tells the compiler that the numbers have at most five digits */
+    if (part) /* `% 100000` changes nothing: it tells the compiler that the numbers have at most five digits */
         snprintf(part + prefix, SPLIT_SUFFIX_LENGTH + 1, "-%05" PRIu32 "-of-%05" PRIu32 ".gguf", number % 100000,
                  count % 100000);
     return part;

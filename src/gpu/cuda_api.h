@@ -1,6 +1,6 @@
-/* What driver_cuda.c uses of two libraries of NVIDIA, declared here so that building needs none of their headers: the
- * driver's libcuda and the compiler NVRTC. Names and values are those of the CUDA Driver API and NVRTC documentation;
- * tests/check_cuda.sh compares them with the headers cuda.h and nvrtc.h where these are installed.
+/* What driver_cuda.c uses of two libraries of NVIDIA: the driver's libcuda and the compiler NVRTC. It is declared here,
+ * so that building needs none of their headers. Names and values are those of the CUDA Driver API and NVRTC
+ * documentation; tests/check_cuda.sh compares them with the headers cuda.h and nvrtc.h where these are installed.
  * Before: driver_cuda.c. After: the libraries themselves. */
 #ifndef GPU_CUDA_API_H
 #define GPU_CUDA_API_H
