@@ -24,8 +24,8 @@ bool message_forms_find(const cllm_chat *chat, message_forms *out);
 
 /* Bring the messages of a conversation into these forms: a new list, in the arena. An image in a tool's result becomes
  * a text that mentions it. A message that has `reasoning`, but no `reasoning_content`, gets a copy under that name.
- * Errors: ARGUMENT (messages are not a list of objects, or a part's text is not a string), UNSUPPORTED (an image, a
- * sound), MEMORY. */
+ * Errors: ARGUMENT (messages are not a list of objects, or a part's text is not a string), UNSUPPORTED (an image or a
+ * sound in another message), MEMORY. */
 cllm_status messages_in_form(const message_forms *forms, const json_value *messages, arena *a, json_value *out,
                              cllm_error *err);
 

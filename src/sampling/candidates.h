@@ -1,6 +1,7 @@
-/* The tokens that may still be drawn. They stay in the order of the vocabulary. So sums have a fixed order, and a
- * seed gives the same text everywhere. They are never sorted: a heap gives the likeliest ones, as many as a step needs.
- * Before this: logits.h, which collects them. After it: the steps (filters.h, penalties.h) and the draw (sampler.c). */
+/* The tokens that may still be drawn. They stay in the order of the vocabulary. So sums have a fixed order, which a
+ * seed needs to give the same text everywhere (sampler.c says what else). They are never sorted: a heap gives the
+ * likeliest ones, as many as a step needs. Before this: logits.h, which collects them. After it: the steps (filters.h,
+ * penalties.h) and the draw (sampler.c). */
 #ifndef SAMPLING_CANDIDATES_H
 #define SAMPLING_CANDIDATES_H
 
