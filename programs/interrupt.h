@@ -10,7 +10,8 @@
  * ignored stays ignored. A closed pipe on stdout kills, as usual. */
 void interrupt_install(void);
 
-int interrupt_status(void); /* 128 + the signal, as in shells; SIGINT if no signal came, only the key Ctrl-C */
+/* 128 + the signal, as in shells. If no signal came, the terminal sent Ctrl-C as a key (line_input.h): 128 + SIGINT. */
+int interrupt_status(void);
 
 /* True after one of these signals. */
 bool interrupted(void);

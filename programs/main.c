@@ -1,6 +1,7 @@
 /* mini-cllm, the program: finds the command that the first argument names and runs it.
  *
- * The program uses only the library's public header. Each command has its own file. */
+ * The program uses only the library's public header. Each command has its own file, except that pull.c also has list
+ * and rm, and tokenize.c also has detokenize. */
 #include "commands.h"
 #include "interrupt.h"
 #include "program.h"

@@ -1,4 +1,4 @@
-/* Functions that the commands share. Results go to stdout. Messages go to stderr, and all of them are printed here. */
+/* Functions that the commands share. Results go to stdout, messages to stderr. Errors and notes are printed here. */
 #include "program.h"
 
 #include "interrupt.h"

@@ -309,7 +309,7 @@ static void list_model(void *user, const stored_model *model) {
         const size_t length = strlen(model->name.text);
         if (l->count == 1) printf("%-*s %10s  %-16s  %s\n", (int)l->width, "NAME", "SIZE", "PULLED", "COMMIT");
         print_escaped(stdout, model->name.text, length, SIZE_MAX);
-        const size_t pad = length < l->width ? l->width - length : 0; /* a longer name may be new */
+        const size_t pad = length < l->width ? l->width - length : 0; /* a name added meanwhile may be longer */
         printf("%*s %10s  %-16s  ", (int)pad, "", format_bytes(stored_bytes(model)).text, when);
         print_escaped(stdout, model->commit, strlen(model->commit), 12);
         puts(model->foreign ? "  in Hugging Face's cache" : "");
@@ -365,7 +365,7 @@ static int remove_model(const char *text) {
     model_name name;
     stored_model model;
     if (!name_parse(text, &name)) return fail("rm: there is no pulled model '%s'", text);
-    if (*name.repo && !*name.tag && !*name.file) { /* the default quantization is only for pulling */
+    if (*name.repo && !*name.tag && !*name.file) { /* rm has no default quantization */
         siblings s = {.repo = name.repo};
         store_each(add_sibling, &s);
         if (s.count > 1) return fail("rm: several models have the name '%s'; say which: %s", text, s.names);

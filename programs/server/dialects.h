@@ -1,4 +1,4 @@
-/* The APIs, one file each: their handlers, which routes.c names, and the form in which each reports a failed
+/* The handlers of the APIs, which routes.c names, file by file; and the form in which each API reports a failed
  * request. */
 #ifndef SERVER_DIALECTS_H
 #define SERVER_DIALECTS_H

@@ -6,7 +6,7 @@
 #include "server/models.h"
 
 /* Read prompts in all forms that llama-server accepts: a text, token ids, a list of both that makes one prompt,
- * {"prompt_string": TEXT}, or a list of such prompts. Special tokens are found in texts, because these are the client's
+ * {"prompt_string": TEXT}, or a list of such prompts. Special tokens are found in texts, because the client applies its
  * own template. name: of the field, for messages. */
 bool llama_prompts(request *r, const char *name, const json_t *value, failure *f);
 

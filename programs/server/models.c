@@ -116,8 +116,8 @@ static const char *name_without_hub(const char *name) {
     return name;
 }
 
-/* Compare names without case; paths and aliases must be equal. As in ollama, a name may have an extra tag :latest, and
- * a name without a tag matches any tag. */
+/* Compare names without case; paths and aliases must be equal. As in ollama, a name may have an extra tag :latest. A
+ * name without a tag matches any tag. */
 static bool is_name_of(const served_model *m, const char *name) {
     const char *own = name_without_hub(m->name), *wanted = name_without_hub(name);
     const size_t n = strlen(wanted) - (text_ends_with(wanted, ":latest") ? strlen(":latest") : 0);
@@ -238,7 +238,7 @@ static cllm_status find_sizes(const options *o, const cllm_gguf *gguf, context_s
     return CLLM_OK;
 }
 
-/* Start the engine, with room for this many requests. */
+/* Start the engine, with room for --parallel requests. */
 static int start_engine(served_model *m) {
     const options *o = &m->o;
     context_sizes sizes;

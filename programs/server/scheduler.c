@@ -547,7 +547,8 @@ void scheduler_destroy(scheduler *s) {
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const bool is_embed = r->kind == REQUEST_EMBED; /* its texts are short, and run one after the other */
+    /* a request to embed counts as one: its texts are short, and each that ends queues the next */
+    const bool is_embed = r->kind == REQUEST_EMBED;
     const size_t n_new = is_embed ? 1 : r->n_choices;
     const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active), closes = s->closes;
     if (!full && !closes) {
