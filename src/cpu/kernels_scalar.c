@@ -1,6 +1,6 @@
 /* The compute kernels in plain C: the reference that every faster instruction set is tested against, and the fallback
- * where there is none. Weights become floats (dequantize_scalar.c) and are multiplied by activations in float: nothing
- * is quantized here. The formulas, with their sources, are in kernels.h.
+ * where there is none. Weights become floats (dequantize_scalar.c) and are multiplied by activations in float. Only
+ * what goes into a q8_0 cache is quantized. The formulas, with their sources, are in kernels.h.
  *
  * Before: the forward pass (forward_cpu.c), which cuts the work into rows and tokens. After: its next buffer.
  *

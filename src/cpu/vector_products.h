@@ -77,8 +77,8 @@ INLINE void multiply_block(const format f, const size_t n_vectors, const size_t 
 
 /* While a block of each row is processed, prefetch as many bytes of the next rows, in memory order. So memory sees one
  * stream, however many rows are read at once, and has the time of a whole group of rows to answer. Never prefetch many
- * at once: the L1 cache can wait for only a few lines at a time, and the loads need these. (An address after the matrix
- * is harmless.) */
+ * lines at once: the L1 cache can wait for only a few at a time, and loads would have to queue behind them. (An address
+ * after the matrix is harmless.) */
 INLINE void prefetch_block(const uint8_t *next, size_t block, const size_t n_bytes) {
     next += block * n_bytes;
     UNROLLED for (size_t at = 0; at < n_bytes; at += CACHE_LINE) __builtin_prefetch(next + at, 0, 2);

@@ -63,7 +63,7 @@ static void vector_layer_norm(const float *x, const float *weight, float epsilon
     for (; i < n; i++) out[i] = (x[i] - mean) * scale * weight[i];
 }
 
-/* gelu(x) = 0.5 x (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3), is x * sigmoid(2 u) */
+/* gelu(x) = 0.5 x (1 + tanh(u / 2)), u = 2 sqrt(2 / pi) (x + 0.044715 x^3), is x * sigmoid(u) */
 INLINE floats gelu(floats x) {
     const floats u = x * fused(x * x, all_floats(0.0713548162f), all_floats(1.5957691216f));
     return x / (1 + exponential(-u));

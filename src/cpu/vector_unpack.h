@@ -538,8 +538,8 @@ INLINE void unpack_IQ3_S(row_lanes rows, size_t unit, unpacked_sink sink, void *
     }
 }
 
-/* In IQ1 one bit takes the place of the signs. In IQ1_M each entry has its own; in IQ1_S the four entries of a block
- * share one. Times 255 it is eight equal signs. */
+/* In IQ1 one bit takes the place of the signs. In IQ1_S the four entries of a block share one; times -1 it is 32 equal
+ * signs. In IQ1_M each entry has its own; times 255 it is eight equal signs. */
 
 INLINE void unpack_IQ1_S(row_lanes rows, size_t unit, unpacked_sink sink, void *context) {
     const size_t at = unit * 50;
