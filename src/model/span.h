@@ -14,7 +14,7 @@ typedef struct forward_span {
     /* for a model with recurrent layers: slots of the state before all rows, after the replayed rows, and after all
      * rows; the last two may be the same */
     uint32_t state_from, state_middle, state_to;
-    uint32_t end;    /* end of the sequence's positions: an encoder's tokens see up to there */
+    uint32_t end;    /* for an encoder: end of the sequence's positions; its tokens see up to there */
     uint32_t n_kept; /* the last rows, whose logits may be wanted; the others only need keys and values */
 } forward_span;
 
