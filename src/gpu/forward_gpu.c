@@ -1052,7 +1052,7 @@ static half_page half_of(const forward_gpu *f, uint32_t layer, bool values) {
     return (half_page){values ? l->values : l->keys, page_bytes(f->config, f->settings.kv_type, length)};
 }
 
-/* A launch that copies a piece of a buffer to a piece of another, see copy_args. */
+/* A launch that copies a piece of `from` to a piece of `to`, which may be the same buffer; see copy_args. */
 static launch page_copy(const copy_args *args, gpu_buffer *from, gpu_buffer *to, uint64_t n_bytes) {
     return (launch){.kernel = KERNEL_COPY,
                     .groups = {groups((uint32_t)args->n, 4 * GPU_GROUP), 1, 1},

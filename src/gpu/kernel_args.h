@@ -132,7 +132,7 @@ typedef struct gather_args {
     int rows; /* where their indices are */
 } gather_args;
 
-/* Copy n floats. A buffer is a row of pieces of n floats: piece `from` of one is copied to piece `to` of another. */
+/* Copy piece `from` of a buffer to piece `to` of the same one or another. A buffer is a row of pieces of n floats. */
 typedef struct copy_args {
     int n;
     int from, to;
