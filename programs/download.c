@@ -210,7 +210,8 @@ static int check_room(const transfer *t) {
                 format_bytes(left).text, store_folder().text, format_bytes(room).text);
 }
 
-/* Size and hash are right: rename the file. After a power cut it is complete or has its old name. */
+/* All bytes have arrived: check their hash if it is known, and rename the file. After a power cut it is complete or has
+ * its old name. */
 static int finish(transfer *t) {
     download *d = t->d;
     unsigned char digest[EVP_MAX_MD_SIZE];

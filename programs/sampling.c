@@ -18,7 +18,7 @@ static const struct {
     const char *key, *option;
     number_kind kind;
     size_t field;
-    double least, most; /* most: as float */
+    double least, most; /* both are allowed */
 } recommendations[] = {
     {"temp", "temperature", FLOAT, FIELD(temperature), 0, 1e6},
     {"top_k", "top-k", COUNT, FIELD(top_k), 0, INT32_MAX},

@@ -16,7 +16,7 @@ typedef enum flag_kind {
     TURNS_ON, /* takes no value; sets our option, to `value` if that is not NULL */
     IDLE,     /* takes no value, has no effect */
     IDLE_VALUE,
-    IDLE_CHOICE, /* may take on, off or auto; has no effect */
+    IDLE_CHOICE, /* may take a value such as on, off or auto; has no effect */
     REFUSED,
     REFUSED_VALUE,
     SPECIAL, /* takes a value; `special` turns it into words */
@@ -656,7 +656,8 @@ static int take_words(translation *t, int argc, char **argv) {
     return failed;
 }
 
-/* What a variable says about a flag without a value: 1 sets it, 0 unsets it, -1 says nothing. */
+/* Read the variable of a flag that takes no value. Returns 1 if it sets the flag, 0 if it unsets it, -1 if it says
+ * nothing. value: out, the variable's text, or NULL. */
 static int said_by(const flag *f, const char **value) {
     char name[80];
     *value = getenv(f->variable);
