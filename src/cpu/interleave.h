@@ -1,5 +1,5 @@
-/* Converts rows of a matrix to and from the interleaved form of weights.h: 16 rows share their bytes, so a kernel whose
- * lanes are rows finds the same field of all rows side by side. */
+/* Converts rows of a matrix to and from the interleaved form of weights.h, which stores the same field of 16 rows side
+ * by side, for kernels whose lanes are rows. */
 #ifndef CPU_INTERLEAVE_H
 #define CPU_INTERLEAVE_H
 

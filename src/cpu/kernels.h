@@ -24,7 +24,7 @@ typedef struct activation_block {
 
 enum {
     ACTIVATION_BLOCK = 32,
-    ROW_GROUP = 16 /* rows that kernels process together; in an interleaved matrix they share their bytes (weights.h) */
+    ROW_GROUP = 16 /* rows that kernels process together; in an interleaved matrix they form a group (weights.h) */
 };
 
 /* The right-hand side of a matrix product: a batch of vectors, as floats and, if a kernel needs it, quantized. */

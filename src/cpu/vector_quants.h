@@ -78,7 +78,7 @@ typedef struct activation_columns {
 } activation_columns;
 
 enum {
-    /* this many columns of TILE_VECTORS * LANES rows take 16 KiB */
+    /* the weights of this many columns of TILE_VECTORS * LANES rows take 16 KiB; their scales and mins, 8 KiB */
     TILE_DEPTH = 16384 / (TILE_VECTORS * LANES) / 256 * 256,
     TILE_BLOCKS = TILE_DEPTH / ACTIVATION_BLOCK,
     BATCH_COLUMNS = 256, /* tokens that use a tile before it is made again */
