@@ -72,7 +72,8 @@ static bool is_origin(const char *text) {
 
 int serve(const options *o) {
     if (o->ssl_key_file || o->ssl_cert_file)
-        return usage_error("--ssl-key-file: there is no TLS here; put nginx or HAProxy in front");
+        return usage_error("--ssl-%s-file: there is no TLS here; put nginx or HAProxy in front",
+                           o->ssl_key_file ? "key" : "cert");
     if (o->mmproj) return usage_error("--mmproj: not supported yet: models read only text");
     if (o->api_prefix && (*o->api_prefix != '/' || o->api_prefix[strlen(o->api_prefix) - 1] == '/'))
         return usage_error("--api-prefix: '%s' must begin with / and not end with it", o->api_prefix);

@@ -123,6 +123,8 @@ unknown option '-z'|-z
 END
 run serve "$any" --ssl-key-file a
 check 'refused by name: --ssl-key-file' refused 2 '--ssl-key-file: there is no TLS here'
+run serve "$any" --ssl-cert-file a
+check 'refused by name: --ssl-cert-file' refused 2 '--ssl-cert-file: there is no TLS here'
 run serve "$any" -mm a
 check 'refused by name: --mmproj' refused 2 '--mmproj: not supported yet'
 
