@@ -776,7 +776,7 @@ static const struct {
     {ANY, "--keepalive", "a model stays in memory while the command runs; the server has --sleep-idle-seconds"},
 };
 
-/* Refuse an option of another program if its table says what it is here. Returns an exit status. */
+/* Refuse an option of another program if one of the two tables says what it is here. Returns an exit status. */
 static int refuse_foreign(const command *c, const char *word) {
     const size_t length = strcspn(word, "=");
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)

@@ -164,7 +164,7 @@ int change_option(options *o, unsigned bit, const char *name, char *value);
  * Returns an exit status, after saying why. */
 int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM_N_STEPS], size_t *n);
 
-/* The long name of the option of a command (a bit) that a word names, or NULL. takes_next: out, true if its value is
+/* The long name of the option that a word names, or NULL. bit: of the command. takes_next: out, true if its value is
  * the next word. */
 const char *option_named(unsigned bit, const char *word, bool *takes_next);
 

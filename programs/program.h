@@ -107,7 +107,7 @@ int check_kwargs(const options *o);
  * file. Returns an exit status, after saying why. */
 int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, cllm_chat **chat);
 
-/* True if chat, template and serve read this key, in addition to the model and its tokenizer. */
+/* True if chat, template or serve reads this key, even if the model and its tokenizer do not. */
 bool read_by_chat(const char *key);
 
 /* Note overrides of keys that nothing has read. reader: what messages call the reader of the file, such as "model". */
@@ -130,7 +130,7 @@ typedef struct run {
     cllm_engine *engine;
     cllm_sequence *sequence; /* the first one */
     uint32_t n_sequences;    /* most sequences; 0: one */
-    uint32_t n_positions;    /* of all sequences together; 0: as many as each may have by itself */
+    uint32_t n_positions;    /* of all sequences together; 0: enough for each to fill its context */
     uint64_t cache_bytes;    /* of the prefix cache */
     cllm_pooling pooling;
     bool raw_embeddings; /* do not scale vectors to length 1 */

@@ -81,7 +81,7 @@ static int find_on_hub(pulling *p) {
     return EXIT_SUCCESS;
 }
 
-/* Find a file on another server; its ETag replaces the commit. If it is a shard, all shards are pulled. */
+/* Find a file on another server; its ETag replaces the commit. If it is a first shard, all shards are pulled. */
 static int find_at_url(pulling *p) {
     model_name *name = &p->model.name;
     int status = hub_locate(p->h, name, "", path_of("%s%s", name->url, name->query).text, &p->first);
