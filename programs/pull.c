@@ -84,10 +84,12 @@ static int find_on_hub(pulling *p) {
 /* Find a file on another server; its ETag replaces the commit. If it is a first shard, all shards are pulled. */
 static int find_at_url(pulling *p) {
     model_name *name = &p->model.name;
+    const char *base = strrchr(name->url, '/') + 1;
+    if (!is_first_file(base))
+        return fail("%s: this is not the first part of the model: give the URL of the part -00001-of-...", name->text);
     int status = hub_locate(p->h, name, "", path_of("%s%s", name->url, name->query).text, &p->first);
     if (status != EXIT_SUCCESS) return status;
     strcpy(p->model.commit, p->first.commit);
-    const char *base = strrchr(name->url, '/') + 1;
     for (unsigned i = 0; *shard_of(base, i).text; i++)
         if (!file_list_add(&p->model.files, shard_of(base, i).text, i ? HTTP_UNSAID : p->first.size, ""))
             return fail("out of memory");
