@@ -62,7 +62,7 @@ typedef struct forward_buffers {
     /* several streams of vectors (streams.c) */
     float *streams;        /* [n_batch][n_streams - 1][n_embd] */
     float *predicted;      /* [n_batch][n_embd] the predicted x */
-    forward_vectors modes; /* [n_batch] of n_streams: input of the router */
+    forward_vectors modes; /* [n_batch] of n_streams: output of the router */
     float *mixes;          /* [n_batch][n_streams][n_streams] */
 
     float *rope_cos[2]; /* [n_batch][n_pairs] each */

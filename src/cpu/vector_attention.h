@@ -1,4 +1,4 @@
-/* Attention to one chunk of keys and values (kv_store.h has a drawing), and the merging of chunks.
+/* Attention to one chunk of keys and values (kv_store.h has the layout), and the merging of chunks.
  *
  * Scores and values use the same loop: a row of KV_LANES elements of the cache is loaded once, converted, and added to
  * the sums of several queries, each with its own factor.
