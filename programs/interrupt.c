@@ -1,4 +1,5 @@
-/* The program's signal handlers. The library installs none, so only this file decides what a signal means. */
+/* The program's signal handlers. The library installs none. Outside this file, only line_input.c handles a signal,
+ * SIGWINCH, and serve.c ignores SIGPIPE. */
 #include "interrupt.h"
 
 #include <signal.h>

@@ -41,9 +41,9 @@ uint32_t utf8_decode(const char *bytes, size_t length);
 /* True if the text ends with `end`, in any letter case, and has more before it. */
 bool text_ends_with(const char *text, const char *end);
 
-/* Print bytes in one line, without anything that controls a terminal (see cllm_safe_length): \n, \t, \\, \u202E for a
- * character, and \xNN for other controls and bytes that are not UTF-8. After about `most` bytes "..." follows. Texts
- * from files are printed with this function; generated text is not. */
+/* Print bytes in one line, without anything that controls a terminal (see cllm_safe_length): \n, \t, \\, \uNNNN for a
+ * character of several bytes, such as \u202E, and \xNN for other controls and bytes that are not UTF-8. After about
+ * `most` bytes "..." follows. Texts from files are printed with this function; generated text is not. */
 void print_escaped(FILE *out, const char *bytes, size_t length, size_t most);
 
 /* Print a message and a newline, with the same escapes except for backslashes, because parts of it may be escaped
