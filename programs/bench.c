@@ -336,8 +336,8 @@ static uint64_t largest_of(const count_list *list) {
     return largest;
 }
 
-/* Refuse everything that is wrong before the first measurement, so that a long series does not fail at the name of its
- * last model. */
+/* Check the options and open each file before the first measurement, so that a long series does not fail at the name of
+ * its last model. */
 static int check(const options *o, size_t n_tokens) {
     if (o->json + o->csv + o->markdown > 1) return usage_error("--json, --csv and --md cannot be used together");
     if (n_tokens == 0) return usage_error("-p 0 and -n 0 leave nothing to measure");

@@ -151,7 +151,7 @@ static bool take_foreign(stored_model *model) {
     return same;
 }
 
-/* Fetch the missing files, then give the model its name. */
+/* Fetch the missing files, then write the manifest. */
 static int pull_found(pulling *p) {
     stored_model *model = &p->model;
     p->had_older = store_find(&model->name, &p->older);
