@@ -93,7 +93,7 @@ typedef struct options {
 
     /* of the server */
     text_list host, alias, allow_host, cors;
-    uint64_t port, parallel, queue, cache_ram; /* cache_ram: MiB, UINT64_MAX: no limit */
+    uint64_t port, parallel, queue, cache_ram; /* cache_ram: MiB */
     bool kv_unified;
     const char *pooling;                /* a name that pooling_of knows; also of embed */
     const char *api_key, *api_key_file; /* or NULL */

@@ -250,7 +250,7 @@ static int start_engine(served_model *m) {
     m->n_ctx = sizes.n_ctx;
     m->run.n_sequences = m->n_slots;
     m->run.n_positions = (uint32_t)(unified ? n_all : 0);
-    m->run.cache_bytes = o->cache_ram == UINT64_MAX ? UINT64_MAX / 2 : o->cache_ram << 20;
+    m->run.cache_bytes = o->cache_ram << 20;
     m->run.pooling = pooling_of(o->pooling);
     const int status = run_start(&m->run, m->n_ctx);
     if (status != EXIT_SUCCESS) return status;
