@@ -57,7 +57,7 @@ draw() {
 
 agrees() { # FAMILY SEED
     draws=1 number=0
-    case $1 in *moe* | gpt-oss* | deepseek2 | deepseek32 | glm-dsa | jamba | kimi-linear | qwen3next | dots1 | minimax-m2 | llama4 | smallthinker | mimo2 | step35 | dbrx) draws=$most_draws ;; esac
+    case $1 in *moe* | gpt-oss* | deepseek2 | deepseek32 | glm-dsa | jamba | kimi-linear | qwen3next | dots1 | minimax-m2 | mistral4 | llama4 | smallthinker | mimo2 | step35 | dbrx) draws=$most_draws ;; esac
     until draw "$1" "$2" $number; do
         number=$((number + 1))
         [ $number -lt $draws ] || return 1
