@@ -277,8 +277,7 @@ static const option_row rows[] = {
      .help = "print the cosine of the angle between the vectors of two lines"},
     {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 0, INT32_MAX, .computed = "0, with --text 512",
      .help = "context in tokens, with --text the length of a chunk; 0: the model's own, with --tokens as much of it as "
-             "fits "
-             "in memory"},
+             "fits in memory"},
     {IN_SPEED, SAMPLES | EVAL | EMBEDS, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
     {IN_SPEED, BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",

@@ -12,10 +12,14 @@
 
 static cllm_status no_memory(cllm_error *err) { return error_set(err, CLLM_ERR_MEMORY, "no memory for a pattern"); }
 
-static cllm_status too_large(cllm_error *err) {
+/* addition: "", or what follows "too complex to enforce" */
+static cllm_status too_complex(const char *addition, cllm_error *err) {
     return error_set(err, CLLM_ERR_UNSUPPORTED,
-                     "this is too complex to enforce (use simpler patterns, or smaller lengths, lists and numbers)");
+                     "this is too complex to enforce%s (use simpler patterns, or smaller lengths, lists and numbers)",
+                     addition);
 }
+
+static cllm_status too_large(cllm_error *err) { return too_complex("", err); }
 
 /* ------------------------------------------------------------------------------------------------------- making */
 
@@ -42,11 +46,7 @@ static bool is_too_large(uint32_t n_states, uint32_t n_classes) {
 cllm_status characters_spend(char_maker *m, uint64_t n_moves, cllm_error *err) {
     const bool enough = n_moves <= m->n_moves_left;
     m->n_moves_left = enough ? m->n_moves_left - (uint32_t)n_moves : 0;
-    return enough ? CLLM_OK
-                  : error_set(
-                        err, CLLM_ERR_UNSUPPORTED,
-                        "this is too complex to enforce, alone or together with other strings and numbers (use simpler "
-                        "patterns, or smaller lengths)");
+    return enough ? CLLM_OK : too_complex(", alone or together with other strings and numbers", err);
 }
 
 /* Copy the classes and rows. false: no memory. */
