@@ -76,4 +76,30 @@ INLINE void transpose(const uint8_t *rows, size_t stride, ints out[4]) {
     out[3] = (ints)_mm512_unpackhi_epi64(high01, high23);
 }
 
+/* 32 bytes of this row, and of the fourth row after it. */
+INLINE ints load_two_rows(const uint8_t *row, size_t stride) {
+    const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)row));
+    return (ints)_mm512_inserti64x4(low, _mm256_loadu_si256((const __m256i *)(row + 4 * stride)), 1);
+}
+
+/* In each quarter: a0 + a2, b0 + b2, a1 + a3, b1 + b3. */
+INLINE ints add_halves(ints a, ints b) {
+    return (ints)_mm512_unpacklo_epi32((__m512i)a, (__m512i)b) + (ints)_mm512_unpackhi_epi32((__m512i)a, (__m512i)b);
+}
+
+#define DOT_ROWS
+INLINE ints dot_rows(const uint8_t *rows, size_t stride, const int8_t *y) {
+    const ints all_y = (ints)_mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)y));
+    __m512i eight[2]; /* eight[j]: two parts each of rows 8j..8j+3 in quarters 0 and 1, of rows 8j+4..8j+7 in 2 and 3 */
+    UNROLLED for (size_t j = 0; j < 2; j++) {
+        const uint8_t *row = row_of_four(rows, stride, 2 * j);
+        ints v[4]; /* v[i]: eight parts each of rows 8j + i and 8j + i + 4 */
+        UNROLLED for (size_t i = 0; i < 4; i++) v[i] =
+            dot((ints){0}, load_two_rows(row + i * stride, stride) ^ ~0x7F7F7F7F, all_y);
+        const __m512i v01 = (__m512i)add_halves(v[0], v[1]), v23 = (__m512i)add_halves(v[2], v[3]);
+        eight[j] = (__m512i)((ints)_mm512_unpacklo_epi64(v01, v23) + (ints)_mm512_unpackhi_epi64(v01, v23));
+    }
+    return (ints)_mm512_shuffle_i32x4(eight[0], eight[1], 0x88) + (ints)_mm512_shuffle_i32x4(eight[0], eight[1], 0xDD);
+}
+
 #endif

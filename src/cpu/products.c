@@ -211,7 +211,11 @@ void run_logits(forward_cpu *f, product *output) {
     run_work(&work, 1, logits_item);
 }
 
+void quantize_part(const forward_cpu *f, const forward_vectors *v, size_t row, size_t first, size_t n) {
+    const size_t at = row * v->n_columns + first;
+    f->model.kernels->quantize(v->floats + at, n, v->quantized + at, v->blocks + at / ACTIVATION_BLOCK);
+}
+
 void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row) {
-    const size_t at = row * v->n_columns;
-    f->model.kernels->quantize(v->floats + at, v->n_columns, v->quantized + at, v->blocks + at / ACTIVATION_BLOCK);
+    quantize_part(f, v, row, 0, v->n_columns);
 }

@@ -19,7 +19,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHANNELS_PER_ITEM = 64 }; /* in Mamba, whose channels do not depend on each other */
+enum {
+    CHANNELS_PER_ITEM = 64,    /* in Mamba, whose channels do not depend on each other */
+    CONVOLVED_PER_ITEM = 1024, /* at least so many channels of a convolution, if there are as many */
+};
 
 static bool is_delta_net(const model_config *c) {
     return c->traits->recurrent == RECURRENT_DELTA_NET || c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET;
@@ -65,35 +68,59 @@ static const float *input_number(const forward_cpu *f, const forward_span *span,
     return inputs_of(f, span->first_row + i - n_before);
 }
 
-static void convolve(const forward_cpu *f, size_t b, float *out) {
+/* Channels first..first+n-1 of row b. */
+static void convolve(const forward_cpu *f, size_t b, size_t first, size_t n, float *out) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
     const forward_span *span = &f->all.spans[f->all.span_of[b]];
     if (w->ssm_conv1d.bias)
-        memcpy(out, w->ssm_conv1d.bias, r->n_channels * sizeof *out);
+        memcpy(out, w->ssm_conv1d.bias + first, n * sizeof *out);
     else
-        memset(out, 0, r->n_channels * sizeof *out);
+        memset(out, 0, n * sizeof *out);
     for (size_t i = 0; i < r->kernel; i++) {
-        const float *in = input_number(f, span, b - span->first_row + i);
-        const float *tap = w->ssm_conv1d.weight + i * r->n_channels;
-        for (size_t k = 0; k < r->n_channels; k++) out[k] += tap[k] * in[k];
+        const float *in = input_number(f, span, b - span->first_row + i) + first;
+        const float *tap = w->ssm_conv1d.weight + i * r->n_channels + first;
+        for (size_t k = 0; k < n; k++) out[k] += tap[k] * in[k];
     }
 }
 
-static void convolve_item(void *argument, size_t b, uint32_t thread) {
+/* Channels of an item: whole queries and keys, which are normed, or whole blocks, which are quantized. */
+static size_t convolved_per_item(const model_config *c) {
+    const size_t unit = is_delta_net(c) ? c->recurrent.state_size : ACTIVATION_BLOCK;
+    return (CONVOLVED_PER_ITEM + unit - 1) / unit * unit;
+}
+
+static size_t convolution_items(const model_config *c) {
+    return (c->recurrent.n_channels + convolved_per_item(c) - 1) / convolved_per_item(c);
+}
+
+/* Some channels of a row. */
+static void convolve_item(void *argument, size_t item, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
     const recurrent_config *r = &c->recurrent;
-    float *out = f->buffers.convolved.floats + b * r->n_channels;
-    convolve(f, b, out);
-    f->model.kernels->activate(SILU, NULL, out, NULL, r->n_channels);
-    if (work->quantize) quantize_vector(f, &f->buffers.convolved, b);
+    const size_t b = item / convolution_items(c), most = convolved_per_item(c);
+    const size_t first = item % convolution_items(c) * most;
+    const size_t n = r->n_channels - first < most ? r->n_channels - first : most;
+    float *all = f->buffers.convolved.floats + b * r->n_channels, *out = all + first;
+    convolve(f, b, first, n, out);
+    f->model.kernels->activate(SILU, NULL, out, NULL, n);
+    if (work->quantize) quantize_part(f, &f->buffers.convolved, b, first, n);
     if (!is_delta_net(c)) return;
     const float query_scale = 1 / sqrtf((float)r->state_size);
-    for (size_t i = 0; i < 2 * (size_t)r->n_groups; i++) /* queries, then keys */
-        scale_to_length(out + i * r->state_size, r->state_size, c->norm_epsilon, i < r->n_groups ? query_scale : 1);
+    for (size_t i = first / r->state_size; i < 2 * (size_t)r->n_groups && i * r->state_size < first + n; i++)
+        scale_to_length(all + i * r->state_size, r->state_size, c->norm_epsilon, i < r->n_groups ? query_scale : 1);
+}
+
+/* From the convolution's inputs to f->buffers.convolved. For a delta net it has all queries, then all keys, then all
+ * values. */
+static void run_convolution(forward_cpu *f, bool quantize) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    row_work work = {.f = f, .n_rows = f->all.count, .quantize = quantize};
+    run_step(f, work.n_rows * convolution_items(f->model.config),
+             16 * (uint64_t)work.n_rows * r->n_channels * (r->kernel + 1), convolve_item, &work);
 }
 
 /* Store the last kernel - 1 inputs of a span's first n_rows rows in a slot. */
@@ -132,7 +159,7 @@ static void short_convolution_item(void *argument, size_t b, uint32_t thread) {
     const size_t n = f->model.config->n_embd;
     const float *gate = inputs_of(f, b) + n;
     float *out = f->buffers.mixed.floats + b * n;
-    convolve(f, b, out);
+    convolve(f, b, 0, n, out);
     for (size_t i = 0; i < n; i++) out[i] *= gate[i];
 }
 
@@ -220,8 +247,7 @@ static void delta_item(void *argument, size_t item, uint32_t thread) {
 
 static void run_deltas(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
-    row_work work = {.f = f, .n_rows = f->all.count};
-    run_row_step(&work, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
+    run_convolution(f, false);
     run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1),
              2 * (uint64_t)f->all.count * r->n_heads * r->state_size * r->head_length, delta_item, f);
 }
@@ -362,11 +388,9 @@ static void run_heads(forward_cpu *f) {
 }
 
 static void run_mamba2(forward_cpu *f) {
-    const recurrent_config *r = &f->model.config->recurrent;
-    row_work work = {.f = f, .n_rows = f->all.count};
     product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
     run_products(f, &in, 1, NULL);
-    run_row_step(&work, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
+    run_convolution(f, false);
     run_heads(f);
 }
 
@@ -443,11 +467,10 @@ static void make_parts(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
     const uint32_t n_rows = f->all.count;
-    row_work convolution = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->ssm_x)};
     row_work split = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->ssm_dt)};
     product parts = product_of(&w->ssm_x, 0, &f->buffers.convolved, 0, n_rows, f->buffers.recurrent_parts);
     product steps = product_of(&w->ssm_dt, 0, &f->buffers.step_parts, 0, n_rows, f->buffers.recurrent_steps);
-    run_row_step(&convolution, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
+    run_convolution(f, reads_quantized(f, &w->ssm_x));
     run_products(f, &parts, 1, NULL);
     run_row_step(&split, 4 * (uint64_t)part_floats(r), split_mamba_item);
     run_products(f, &steps, 1, NULL);

@@ -122,6 +122,9 @@ static inline forward_vectors vectors_after(forward_vectors v, size_t n) {
 
 void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row);
 
+/* Only columns first..first+n-1: whole blocks. */
+void quantize_part(const forward_cpu *f, const forward_vectors *v, size_t row, size_t first, size_t n);
+
 /* out[i] = norm of x, of the family's kind. Without a norm, x is copied. */
 void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, size_t n, float *out);
 

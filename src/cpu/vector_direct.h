@@ -4,6 +4,7 @@
  *   TYPE           whose unpack_<type> is in vector_unpack.h
  *   TYPE_FORMAT    the format that it is unpacked to
  *   MOST_DIRECT    most tokens at once without a tile: 1, 4 or 8
+ *   DOT_ONE        optional, the kernel for one token if vector_type_tmpl.h shall not make it
  *
  * Types with finer scales need more registers, and types that are slow to unpack gain nothing above 4 tokens. If the
  * code that unpacks is very long, MOST_DIRECT is 1, because each number of tokens has its own copy of it. */
@@ -57,6 +58,28 @@ enum { COMPUTE_TYPES(X) };
 #define MOST_DIRECT 8
 #include "cpu/vector_type_tmpl.h"
 
+#ifdef DOT_ROWS
+static void dot_Q8_0_1(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums);
+
+/* One token and rows as in the file: each row's bytes stay side by side. */
+static void dot_rows_Q8_0(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums) {
+    if (rows.interleaved) {
+        dot_Q8_0_1(rows, next, n_units, y, sums);
+        return;
+    }
+    floats sum = {0};
+    for (size_t block = 0; block < n_units; block++) {
+        const size_t at = block * BLOCK_BYTES_Q8_0;
+        prefetch_block(next, block, LANES * BLOCK_BYTES_Q8_0);
+        const floats scales = read_half(rows, at) * all_floats(y.blocks[block].scale);
+        const ints total = dot_rows(rows.data + at + 2, rows.stride, y.values + block * ACTIVATION_BLOCK) -
+                           all_ints(y.blocks[block].sum) * WIDE_OFFSET;
+        sum = fused(floats_from_ints(total), scales, sum);
+    }
+    store_floats(sums, sum);
+}
+#define DOT_ONE dot_rows_Q8_0
+#endif
 #define TYPE        Q8_0
 #define TYPE_FORMAT BYTES
 #define MOST_DIRECT 8

@@ -7,7 +7,7 @@
  *
  * The sum of a block is an exact integer. It is converted to a float once, scaled, and added to the row's sum, block
  * after block, in one chain for each output element. So the result is the same bits in both ways, and for any batch and
- * row range.
+ * row range. (So a block's integer may also be made in another way: dot_rows of vector_types.h adds up lanes.)
  *
  * This header is shared by the parts, which are compiled in parallel (vector_kernels.h):
  *

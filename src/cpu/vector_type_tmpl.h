@@ -1,4 +1,4 @@
-/* The kernels of one type. TYPE, TYPE_FORMAT and MOST_DIRECT (vector_direct.h) have an #undef at the end. */
+/* The kernels of one type. TYPE, TYPE_FORMAT, MOST_DIRECT and DOT_ONE (vector_direct.h) have an #undef at the end. */
 #define OF_TYPE(name) JOINED(name, TYPE)
 
 INLINE void OF_TYPE(unpack_units)(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {
@@ -30,10 +30,14 @@ static void OF_TYPE(unpack_rows)(row_lanes rows, size_t first_unit, size_t n_uni
 #include "cpu/vector_dot_tmpl.h"
 #endif
 
+#ifndef DOT_ONE
+#define DOT_ONE JOINED(OF_TYPE(dot), 1)
+#endif
+
 const quantized_kernel OF_ISA(OF_TYPE(kernels)) = {
     .dot =
         {
-            JOINED(OF_TYPE(dot), 1),
+            DOT_ONE,
 #if MOST_DIRECT >= 4
             JOINED(OF_TYPE(dot), 2),
             JOINED(OF_TYPE(dot), 4),
@@ -51,3 +55,4 @@ const quantized_kernel OF_ISA(OF_TYPE(kernels)) = {
 #undef TYPE
 #undef TYPE_FORMAT
 #undef MOST_DIRECT
+#undef DOT_ONE

@@ -33,6 +33,10 @@
  *   void transpose(const uint8_t *rows, size_t stride, ints out[4])
  *                                                           16 bytes of each of LANES rows; out[j]: lane i has bytes
  *                                                           4j..4j+3 of row i
+ *   DOT_ROWS                                only if dot_rows is faster than transpose and dot, for one token
+ *   ints dot_rows(const uint8_t *rows, size_t stride, const int8_t *y)
+ *                                           lane i: the sum of 32 products of y and the bytes of row i; both are
+ *                                           int8, and WIDE_OFFSET is added to the row's
  */
 #ifndef CPU_VECTOR_TYPES_H
 #define CPU_VECTOR_TYPES_H

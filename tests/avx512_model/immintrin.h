@@ -45,8 +45,15 @@ static inline void _mm256_storeu_si256(__m256i *to, __m256i v) { memcpy(to, &v, 
 static inline __m128 _mm_set1_ps(float x) { return (__m128){x, x, x, x}; }
 static inline __m128i _mm_castps_si128(__m128 v) { return (__m128i)v; }
 
-/* The bits above the lowest 128 are undefined. Here they are a pattern that would show in any result. */
+/* The bits above the lowest 128 or 256 are undefined. Here they are a pattern that would show in any result. */
 static inline __m512i _mm512_castsi128_si512(__m128i low) {
+    __m512i v;
+    memset(&v, 0xA5, sizeof v);
+    memcpy(&v, &low, sizeof low);
+    return v;
+}
+
+static inline __m512i _mm512_castsi256_si512(__m256i low) {
     __m512i v;
     memset(&v, 0xA5, sizeof v);
     memcpy(&v, &low, sizeof low);
@@ -144,6 +151,22 @@ static inline __m512i _mm512_broadcast_i32x4(__m128i four) {
     __m512i v;
     for (int quarter = 0; quarter < 4; quarter++) memcpy((char *)&v + 16 * quarter, &four, sizeof four);
     return v;
+}
+
+static inline __m512i _mm512_inserti64x4(__m512i v, __m256i four, int half) {
+    memcpy((char *)&v + 32 * half, &four, sizeof four);
+    return v;
+}
+
+static inline __m512i _mm512_broadcast_i64x4(__m256i four) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(four), four, 1);
+}
+
+/* Quarters 0 and 1 are quarters of a, and 2 and 3 of b: `which` has two bits for each of the four. */
+static inline __m512i _mm512_shuffle_i32x4(__m512i a, __m512i b, int which) {
+    model_words out;
+    EACH_LANE(i) out[i] = ((model_words)(i < 8 ? a : b))[(which >> i / 4 * 2 & 3) * 4 + i % 4];
+    return (__m512i)out;
 }
 
 /* Each byte picks one of the 16 in its own quarter, by its low four bits, or 0 if its highest bit is set. */
