@@ -25,6 +25,7 @@ typedef enum sink_fault {
     WRITE_FAILED, /* errno */
     TOO_LONG,
     OTHER_SIZE,
+    NOT_GGUF,    /* a web page, perhaps */
     NOT_WANTED,  /* the watcher stopped it */
     OTHER_RANGE, /* the server sends other bytes than requested */
 } sink_fault;
@@ -125,6 +126,7 @@ static bool take_bytes(void *user, const http_reply *reply, const char *bytes, s
         /* a server that ignores ranges sends all of it */
         if (reply->status == 200 && t->length > 0 && !start_over(t)) return sink_fails(t, WRITE_FAILED);
     }
+    if (t->length == 0 && memcmp(bytes, "GGUF", n < 4 ? n : 4) != 0) return sink_fails(t, NOT_GGUF);
     if (t->d->size != HTTP_UNSAID && n > t->d->size - t->length) return sink_fails(t, TOO_LONG);
     for (size_t done = 0; done < n;) {
         const ssize_t written = write(t->file, bytes + done, n - done);
@@ -138,8 +140,10 @@ static bool take_bytes(void *user, const http_reply *reply, const char *bytes, s
 }
 
 static int fail_wrong(transfer *t, const char *what) {
+    const bool on_hub = *t->d->name->repo; /* else the file is the name */
     unlink(t->partial.text);
-    return fail("%s: %s: %s; what had arrived is removed", t->d->name->text, t->d->file, what);
+    return fail("%s%s%s: %s; what had arrived is removed", t->d->name->text, on_hub ? ": " : "",
+                on_hub ? t->d->file : "", what);
 }
 
 /* Report why the sink stopped. */
@@ -147,6 +151,7 @@ static int fail_sink(transfer *t) {
     const char *what = strerror(t->write_errno);
     if (t->fault == OTHER_SIZE) return fail_wrong(t, "the server's file has a different size than the Hub says");
     if (t->fault == TOO_LONG) return fail_wrong(t, "the server sends more bytes than the file has");
+    if (t->fault == NOT_GGUF) return fail_wrong(t, "what the server sends is not a GGUF file; it may be a web page");
     if (t->fault == NOT_WANTED)
         return fail("%s: nobody waits for it any more; what has arrived stays for the next time", t->d->name->text);
     return fail("%s: %s; what has arrived stays for the next time", t->partial.text, what);

@@ -32,7 +32,7 @@ def count(key):
 
 
 def blob(seed, size=SIZE):
-    return random.Random(seed).randbytes(size)
+    return b"GGUF" + random.Random(seed).randbytes(size - 4)
 
 
 def commit_of(repo):
@@ -238,6 +238,8 @@ class Cdn(Handler):
             return serve_bytes(self, "plain", blob("url"), [("ETag", '"url-1"')])
         if parts[0] == "untagged":
             return serve_bytes(self, "plain", blob("url"), [])
+        if parts[0] == "page":
+            return self.answer(200, b"<!doctype html><title>Log in</title>", [("ETag", '"page"')])
         if parts[0] == "moved":
             return self.answer(302, headers=[("Location", f"http://127.0.0.1:{hub.server_port}/files/x.gguf")])
         if parts[0] == "busy" and count("busy") <= 2:
