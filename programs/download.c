@@ -126,7 +126,8 @@ static bool take_bytes(void *user, const http_reply *reply, const char *bytes, s
         /* a server that ignores ranges sends all of it */
         if (reply->status == 200 && t->length > 0 && !start_over(t)) return sink_fails(t, WRITE_FAILED);
     }
-    if (t->length == 0 && memcmp(bytes, "GGUF", n < 4 ? n : 4) != 0) return sink_fails(t, NOT_GGUF);
+    if (t->length < 4 && memcmp(bytes, &"GGUF"[t->length], n < 4 - t->length ? n : 4 - (size_t)t->length) != 0)
+        return sink_fails(t, NOT_GGUF);
     if (t->d->size != HTTP_UNSAID && n > t->d->size - t->length) return sink_fails(t, TOO_LONG);
     for (size_t done = 0; done < n;) {
         const ssize_t written = write(t->file, bytes + done, n - done);
@@ -139,11 +140,20 @@ static bool take_bytes(void *user, const http_reply *reply, const char *bytes, s
     return draw(t, false) || sink_fails(t, NOT_WANTED);
 }
 
+/* The file, for messages. */
+static path_text shown(const download *d) {
+    if (*d->name->repo) return path_of("%s: %s", d->name->text, d->file);
+    return path_of("%.*s", (int)strcspn(d->file, "?#"), d->file); /* a query may have a secret */
+}
+
 static int fail_wrong(transfer *t, const char *what) {
-    const bool on_hub = *t->d->name->repo; /* else the file is the name */
     unlink(t->partial.text);
-    return fail("%s%s%s: %s; what had arrived is removed", t->d->name->text, on_hub ? ": " : "",
-                on_hub ? t->d->file : "", what);
+    return fail("%s: %s; what had arrived is removed", shown(t->d).text, what);
+}
+
+static int fail_without_model(transfer *t) {
+    unlink(t->partial.text);
+    return fail("%s: the server does not send a GGUF file, but perhaps a web page", shown(t->d).text);
 }
 
 /* Report why the sink stopped. */
@@ -151,7 +161,7 @@ static int fail_sink(transfer *t) {
     const char *what = strerror(t->write_errno);
     if (t->fault == OTHER_SIZE) return fail_wrong(t, "the server's file has a different size than the Hub says");
     if (t->fault == TOO_LONG) return fail_wrong(t, "the server sends more bytes than the file has");
-    if (t->fault == NOT_GGUF) return fail_wrong(t, "what the server sends is not a GGUF file; it may be a web page");
+    if (t->fault == NOT_GGUF) return fail_without_model(t);
     if (t->fault == NOT_WANTED)
         return fail("%s: nobody waits for it any more; what has arrived stays for the next time", t->d->name->text);
     return fail("%s: %s; what has arrived stays for the next time", t->partial.text, what);
@@ -221,6 +231,7 @@ static int finish(transfer *t) {
     download *d = t->d;
     unsigned char digest[EVP_MAX_MD_SIZE];
     char sha256[65] = "";
+    if (t->length < 4) return fail_without_model(t);
     EVP_DigestFinal_ex(t->hash, digest, NULL);
     for (int i = 0; i < 32; i++) snprintf(sha256 + 2 * i, 3, "%02x", digest[i]);
     if (*d->sha256 && strcasecmp(d->sha256, sha256) != 0)

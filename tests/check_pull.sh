@@ -95,7 +95,11 @@ check 'a server that gives no ETag' eval 'exits 0 && says "of an unknown version
 run pull "http://localhost:$cdn_port/moved/x.gguf"
 check 'a URL that redirects' eval 'exits 0 && cmp -s "$(cat "$out")" "$models/url/localhost:$cdn_port/direct/x.gguf"'
 run pull "http://localhost:$cdn_port/page/x.gguf"
-check 'a web page in place of a model' refused_whole "http://localhost:$cdn_port/page/x.gguf: what the server sends is not a GGUF file"
+check 'a web page in place of a model' refused_whole "http://localhost:$cdn_port/page/x.gguf: the server does not send a GGUF file"
+for short in nothing two; do
+    run pull "http://localhost:$cdn_port/$short/x.gguf"
+    check "bytes that are too few: $short" refused_whole "http://localhost:$cdn_port/$short/x.gguf: the server does not send a GGUF file"
+done
 run pull "http://localhost:$cdn_port/direct/x-00002-of-00003.gguf"
 check 'a later part of a model is refused by its URL' eval 'exits 1 && says "x-00002-of-00003.gguf: this is not the first part of the model"'
 for bad in nonsense a/b/c ../x/y 'a/b:..' 'a/..' http://localhost/x.bin http://u:p@localhost/x.gguf; do

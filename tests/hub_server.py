@@ -240,6 +240,8 @@ class Cdn(Handler):
             return serve_bytes(self, "plain", blob("url"), [])
         if parts[0] == "page":
             return self.answer(200, b"<!doctype html><title>Log in</title>", [("ETag", '"page"')])
+        if parts[0] in ("nothing", "two"):
+            return self.answer(200, b"" if parts[0] == "nothing" else b"GG", [("ETag", '"short"')])
         if parts[0] == "moved":
             return self.answer(302, headers=[("Location", f"http://127.0.0.1:{hub.server_port}/files/x.gguf")])
         if parts[0] == "busy" and count("busy") <= 2:

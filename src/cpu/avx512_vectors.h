@@ -95,10 +95,11 @@ INLINE ints dot_rows(const uint8_t *rows, size_t stride, const int8_t *y) {
         const uint8_t *row = row_of_four(rows, stride, 2 * j);
         ints v[4]; /* v[i]: eight parts each of rows 8j + i and 8j + i + 4 */
         UNROLLED for (size_t i = 0; i < 4; i++) v[i] =
-            dot((ints){0}, load_two_rows(row + i * stride, stride) ^ ~0x7F7F7F7F, all_y);
+            dot((ints){0}, wide_weights(load_two_rows(row + i * stride, stride)), all_y);
         const __m512i v01 = (__m512i)add_halves(v[0], v[1]), v23 = (__m512i)add_halves(v[2], v[3]);
         eight[j] = (__m512i)((ints)_mm512_unpacklo_epi64(v01, v23) + (ints)_mm512_unpackhi_epi64(v01, v23));
     }
+    /* quarters 0 and 2 of both, plus 1 and 3 */
     return (ints)_mm512_shuffle_i32x4(eight[0], eight[1], 0x88) + (ints)_mm512_shuffle_i32x4(eight[0], eight[1], 0xDD);
 }
 

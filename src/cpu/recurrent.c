@@ -19,10 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    CHANNELS_PER_ITEM = 64,    /* in Mamba, whose channels do not depend on each other */
-    CONVOLVED_PER_ITEM = 1024, /* at least so many channels of a convolution, if there are as many */
-};
+enum { CHANNELS_PER_ITEM = 64 }; /* of Mamba's and of convolutions, which do not depend on each other */
 
 static bool is_delta_net(const model_config *c) {
     return c->traits->recurrent == RECURRENT_DELTA_NET || c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET;
@@ -84,43 +81,42 @@ static void convolve(const forward_cpu *f, size_t b, size_t first, size_t n, flo
     }
 }
 
-/* Channels of an item: whole queries and keys, which are normed, or whole blocks, which are quantized. */
-static size_t convolved_per_item(const model_config *c) {
-    const size_t unit = is_delta_net(c) ? c->recurrent.state_size : ACTIVATION_BLOCK;
-    return (CONVOLVED_PER_ITEM + unit - 1) / unit * unit;
-}
-
-static size_t convolution_items(const model_config *c) {
-    return (c->recurrent.n_channels + convolved_per_item(c) - 1) / convolved_per_item(c);
-}
+typedef struct convolution_work {
+    const forward_cpu *f;
+    bool quantize;  /* the result */
+    size_t most;    /* channels of an item: whole queries and keys, which are normed, or whole blocks */
+    size_t n_parts; /* items of a row; the last one has what is left */
+} convolution_work;
 
 /* Some channels of a row. */
 static void convolve_item(void *argument, size_t item, uint32_t thread) {
     (void)thread;
-    const row_work *work = argument;
+    const convolution_work *work = argument;
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
     const recurrent_config *r = &c->recurrent;
-    const size_t b = item / convolution_items(c), most = convolved_per_item(c);
-    const size_t first = item % convolution_items(c) * most;
-    const size_t n = r->n_channels - first < most ? r->n_channels - first : most;
-    float *all = f->buffers.convolved.floats + b * r->n_channels, *out = all + first;
-    convolve(f, b, first, n, out);
-    f->model.kernels->activate(SILU, NULL, out, NULL, n);
+    const size_t b = item / work->n_parts, first = item % work->n_parts * work->most;
+    const size_t n = r->n_channels - first < work->most ? r->n_channels - first : work->most;
+    float *row = f->buffers.convolved.floats + b * r->n_channels;
+    convolve(f, b, first, n, row + first);
+    f->model.kernels->activate(SILU, NULL, row + first, NULL, n);
     if (work->quantize) quantize_part(f, &f->buffers.convolved, b, first, n);
     if (!is_delta_net(c)) return;
     const float query_scale = 1 / sqrtf((float)r->state_size);
     for (size_t i = first / r->state_size; i < 2 * (size_t)r->n_groups && i * r->state_size < first + n; i++)
-        scale_to_length(all + i * r->state_size, r->state_size, c->norm_epsilon, i < r->n_groups ? query_scale : 1);
+        scale_to_length(row + i * r->state_size, r->state_size, c->norm_epsilon, i < r->n_groups ? query_scale : 1);
 }
 
 /* From the convolution's inputs to f->buffers.convolved. For a delta net it has all queries, then all keys, then all
- * values. */
+ * values. A tap takes the time of about 12 multiply-adds, because its floats come from memory. */
 static void run_convolution(forward_cpu *f, bool quantize) {
     const recurrent_config *r = &f->model.config->recurrent;
-    row_work work = {.f = f, .n_rows = f->all.count, .quantize = quantize};
-    run_step(f, work.n_rows * convolution_items(f->model.config),
-             16 * (uint64_t)work.n_rows * r->n_channels * (r->kernel + 1), convolve_item, &work);
+    const size_t unit = is_delta_net(f->model.config) ? r->state_size : ACTIVATION_BLOCK;
+    convolution_work work = {.f = f, .quantize = quantize};
+    work.most = (CHANNELS_PER_ITEM + unit - 1) / unit * unit;
+    work.n_parts = (r->n_channels + work.most - 1) / work.most;
+    run_step(f, f->all.count * work.n_parts, 12 * (uint64_t)f->all.count * r->n_channels * r->kernel, convolve_item,
+             &work);
 }
 
 /* Store the last kernel - 1 inputs of a span's first n_rows rows in a slot. */

@@ -4,7 +4,7 @@
  *   TYPE           whose unpack_<type> is in vector_unpack.h
  *   TYPE_FORMAT    the format that it is unpacked to
  *   MOST_DIRECT    most tokens at once without a tile: 1, 4 or 8
- *   DOT_ONE        optional, the kernel for one token if vector_type_tmpl.h shall not make it
+ *   DOT_ONE        optional: the kernel for one token, in place of the dot_<type>_1 that is made for all types
  *
  * Types with finer scales need more registers, and types that are slow to unpack gain nothing above 4 tokens. If the
  * code that unpacks is very long, MOST_DIRECT is 1, because each number of tokens has its own copy of it. */
@@ -61,7 +61,8 @@ enum { COMPUTE_TYPES(X) };
 #ifdef DOT_ROWS
 static void dot_Q8_0_1(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums);
 
-/* One token and rows as in the file: each row's bytes stay side by side. */
+/* One token, and rows as in the file: each row's bytes stay side by side. The float operations are those of
+ * multiply_block. */
 static void dot_rows_Q8_0(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums) {
     if (rows.interleaved) {
         dot_Q8_0_1(rows, next, n_units, y, sums);

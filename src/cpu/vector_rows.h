@@ -30,6 +30,7 @@ INLINE uint32_t row_range_vectors(const row_range *range) {
     return (range->end_row - range->first_row + LANES - 1) / LANES;
 }
 
+/* Inlined, so that its result need not be stored and loaded again. */
 INLINE row_vector row_range_vector(const row_range *range, uint32_t index) {
     const matrix *w = range->w;
     const uint8_t *data = w->data;

@@ -35,8 +35,8 @@
  *                                                           4j..4j+3 of row i
  *   DOT_ROWS                                only if dot_rows is faster than transpose and dot, for one token
  *   ints dot_rows(const uint8_t *rows, size_t stride, const int8_t *y)
- *                                           lane i: the sum of 32 products of y and the bytes of row i; both are
- *                                           int8, and WIDE_OFFSET is added to the row's
+ *                                           lane i: the sum of 32 products, y * (byte of row i + WIDE_OFFSET); both
+ *                                           are int8
  */
 #ifndef CPU_VECTOR_TYPES_H
 #define CPU_VECTOR_TYPES_H
@@ -85,6 +85,9 @@ INLINE void store_ints(void *out, ints v) { memcpy(out, &v, sizeof v); }
 /* All lanes are x. (Subtracting 0 leaves every number as it is, even -0.) */
 INLINE floats all_floats(float x) { return x - (floats){0}; }
 INLINE ints all_ints(int32_t x) { return x - (ints){0}; }
+
+/* Bytes of 8-bit weights in the form that dot takes. */
+INLINE ints wide_weights(ints w) { return WIDE_OFFSET ? w ^ ~0x7F7F7F7F : w; }
 
 INLINE floats floats_from_ints(ints x) { return __builtin_convertvector(x, floats); }
 

@@ -96,9 +96,6 @@ INLINE void add_fifth_bits(ints bits, ints w[8]) {
     }
 }
 
-/* Bytes of 8-bit weights in the form that dot takes. */
-INLINE ints wide_weights(ints w) { return WIDE_OFFSET ? w ^ ~0x7F7F7F7F : w; }
-
 INLINE void unpack_Q4_0(row_lanes rows, size_t unit, unpacked_sink sink, void *context) {
     unpacked u;
     u.scales[0] = read_half(rows, unit * 18);
