@@ -39,10 +39,14 @@ static int print_cosine(printer *p, const float *row, size_t n) {
 /* With pooling none a text has one row for each token; in JSON they are an array of their own. */
 static int print_rows(void *user, size_t index, const float *rows, size_t n_rows, size_t n_floats) {
     printer *p = user;
-    const bool is_none = cllm_engine_pooling(p->r->engine) == CLLM_POOLING_NONE;
+    const cllm_pooling pooling = cllm_engine_pooling(p->r->engine);
+    const bool is_none = pooling == CLLM_POOLING_NONE;
     if (p->o->cosine && is_none)
         return fail("--cosine compares one vector of each text, but the file's pooling gives one for each token: try "
                     "--pooling mean");
+    if (p->o->cosine && pooling == CLLM_POOLING_RANK)
+        return fail("--cosine compares vectors, but this pooling gives a classifier's scores: try --pooling mean, or "
+                    "the command rerank");
     if (p->o->cosine) return print_cosine(p, rows, n_floats);
     if (p->o->raw) { /* the machine is little-endian, as the model file is */
         fwrite(rows, sizeof *rows, n_rows * n_floats, stdout);

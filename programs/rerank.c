@@ -26,9 +26,18 @@ static int add_document(ranking *list, cllm_string document) {
     return EXIT_SUCCESS;
 }
 
-static int read_pairs(const run *r, const input *in, ranking *list, token_texts *texts) {
+/* The query is --prompt, or standard input without the newline at its end. in: out, what was read; owned. */
+static int read_query(const options *o, input *in, cllm_string *query) {
+    *query = (cllm_string){o->prompt, strlen(o->prompt)};
+    if (strcmp(o->prompt, "-") != 0) return EXIT_SUCCESS;
+    const int status = read_input("-", in);
+    *query = (cllm_string){in->data, in->length};
+    if (query->length > 0 && query->data[query->length - 1] == '\n') query->length--;
+    return status;
+}
+
+static int read_pairs(const run *r, cllm_string query, const input *in, ranking *list, token_texts *texts) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
-    const cllm_string query = {r->o->prompt, strlen(r->o->prompt)};
     cllm_string line;
     int status = EXIT_SUCCESS;
     for (size_t at = 0; status == EXIT_SUCCESS && next_line(in, &at, &line);) {
@@ -73,8 +82,11 @@ static int print_ranking(const options *o, const ranking *list) {
 
 int rerank(const options *o) {
     if (!o->prompt) return usage_error("rerank needs a query: --prompt TEXT");
+    if (strcmp(o->prompt, "-") == 0 && (!o->file || strcmp(o->file, "-") == 0))
+        return usage_error("rerank: the query and the documents cannot both be standard input: give --file FILE");
     run r = {0};
-    input in = {0};
+    input asked = {0}, in = {0};
+    cllm_string query = {0};
     ranking list = {0};
     token_texts texts = {0};
     int status = run_load(&r, o);
@@ -84,12 +96,14 @@ int rerank(const options *o) {
                       o->model);
     if (status == EXIT_SUCCESS && !cllm_model_tokenizer(r.model)) status = fail_without_tokenizer(&r);
     r.pooling = CLLM_POOLING_RANK;
+    if (status == EXIT_SUCCESS) status = read_query(o, &asked, &query);
     if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &in);
-    if (status == EXIT_SUCCESS) status = read_pairs(&r, &in, &list, &texts);
+    if (status == EXIT_SUCCESS) status = read_pairs(&r, query, &in, &list, &texts);
     if (status == EXIT_SUCCESS) status = embed_all(&r, &texts, "the query with line", "", true, take_score, &list);
     if (status == EXIT_SUCCESS && list.count > 0) qsort(list.items, list.count, sizeof *list.items, compare_ranked);
     if (status == EXIT_SUCCESS) status = print_ranking(o, &list);
     free(list.items);
+    free(asked.data);
     free(in.data);
     token_texts_free(&texts);
     run_close(&r);

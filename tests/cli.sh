@@ -262,6 +262,7 @@ done <<'END'
 2|--pooling: 'max' is not one of: none|embed m.gguf --pooling max
 2|--cosine compares one vector of each text|embed m.gguf --cosine --pooling none
 2|rerank needs a query|rerank m.gguf
+2|rerank: the query and the documents cannot both be standard input|rerank m.gguf -p -
 2|unexpected argument 'a' after the model|rerank m.gguf a
 1|/nonexistent.gguf: |/nonexistent.gguf
 1|/nonexistent.gguf: |inspect /nonexistent.gguf

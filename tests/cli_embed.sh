@@ -122,6 +122,11 @@ encoders() {
     run rerank "$temporary/ranker.gguf" -q -p 'Who sat?' --json --override $ends <"$temporary/documents"
     check 'rerank --json: the same' python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); b = [l.rstrip("\n").split("\t") for l in open(sys.argv[2])]
 assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b] and all(abs(d["relevance_score"] - float(l[1])) < 1e-6 for d, l in zip(a, b))' "$out" "$temporary/ranked"
+    printf 'Who sat?\n' >"$temporary/query"
+    run rerank "$temporary/ranker.gguf" -q -p - -f "$temporary/documents" --override $ends <"$temporary/query"
+    check 'rerank: the query from standard input' eval 'exits 0 && silent && cmp -s "$out" "$temporary/ranked"'
+    run embed "$temporary/ranker.gguf" -q --cosine --pooling rank -p "$(printf 'a dog\na cat')"
+    check 'the cosine of scores' refused 1 "--cosine compares vectors, but this pooling gives a classifier's scores"
     run rerank "$temporary/ranker.gguf" -q -p 'Who sat?' </dev/null
     check 'rerank of nothing' eval 'exits 0 && silent && [ ! -s "$out" ]'
     awk 'BEGIN { print "a"; for (i = 0; i < 200; i++) printf "b "; print "" }' >"$temporary/long"
