@@ -31,7 +31,7 @@ static int read_query(const options *o, input *in, cllm_string *query) {
     *query = (cllm_string){o->prompt, strlen(o->prompt)};
     if (strcmp(o->prompt, "-") != 0) return EXIT_SUCCESS;
     const int status = read_input("-", in);
-    *query = (cllm_string){in->data, in->length};
+    *query = (cllm_string){in->data ? in->data : "", in->length};
     if (query->length > 0 && query->data[query->length - 1] == '\n') query->length--;
     return status;
 }
