@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHANNELS_PER_ITEM = 64 }; /* of Mamba's and of convolutions, which do not depend on each other */
+enum { CHANNELS_PER_ITEM = 64 }; /* in Mamba and in convolutions, whose channels do not depend on each other */
 
 static bool is_delta_net(const model_config *c) {
     return c->traits->recurrent == RECURRENT_DELTA_NET || c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET;
@@ -84,7 +84,7 @@ static void convolve(const forward_cpu *f, size_t b, size_t first, size_t n, flo
 typedef struct convolution_work {
     const forward_cpu *f;
     bool quantize;  /* the result */
-    size_t most;    /* channels of an item: whole queries and keys, which are normed, or whole blocks */
+    size_t most;    /* channels of an item: whole heads, which are normed, or whole blocks, which are quantized */
     size_t n_parts; /* items of a row; the last one has what is left */
 } convolution_work;
 
