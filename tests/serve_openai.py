@@ -130,6 +130,10 @@ floats = ask(url, "/v1/embeddings", {"input": ["a dog", "a cat"]})[2]["data"]
 packed = ask(url, "/v1/embeddings", {"input": "a dog", "encoding_format": "base64"})[2]["data"][0]["embedding"]
 numbers = struct.unpack(f"<{len(floats[0]['embedding'])}f", base64.b64decode(packed))
 check("embeddings: floats and base64 agree", len(floats) == 2 and all(abs(a - b) < 1e-6 for a, b in zip(numbers, floats[0]["embedding"])))
+short = ask(url, "/v1/embeddings", {"input": "a dog", "dimensions": 8})[2]["data"][0]["embedding"]
+check("embeddings: dimensions cuts, and makes it of length 1 again", len(short) == 8 and abs(sum(x * x for x in short) - 1) < 1e-5 and all(abs(a * numbers[0] - b * short[0]) < 1e-6 for a, b in zip(short, numbers)), short)
+status, _, failure = ask(url, "/v1/embeddings", {"input": "a dog", "dimensions": len(numbers) + 1})
+check("embeddings: more dimensions than the model's", status == 400 and failure["error"]["param"] == "dimensions" and f"only {len(numbers)} numbers" in failure["error"]["message"], failure)
 status, _, failure = ask(url, "/v1/embeddings", {"input": []})
 check("embeddings: of nothing", status == 400 and failure["error"]["param"] == "input", failure)
 check("embeddings: of length 1", abs(sum(x * x for x in numbers) - 1) < 1e-3)

@@ -562,23 +562,11 @@ void ollama_generate(exchange *x) { answer_body(x, REQUEST_CHAT, &text_form, tak
 
 /* ----------------------------------------------------------------------------------------------- embed */
 
-/* The first n_dims numbers of a vector. If there are more, these are scaled to length 1 again. */
-static json_t *vector_of(const outcome *a, size_t n_dims) {
-    json_t *list = json_array();
-    double sum = 0;
-    if (n_dims > a->n_floats) n_dims = a->n_floats;
-    for (size_t i = 0; i < n_dims; i++) sum += (double)a->embedding[i] * (double)a->embedding[i];
-    const double scale = n_dims < a->n_floats && sum > 0 ? 1 / sqrt(sum) : 1;
-    for (size_t i = 0; i < n_dims; i++) json_add(&list, json_number((double)a->embedding[i] * scale));
-    return list;
-}
-
 static json_t *embed_whole(request *r) {
     const ollama_state *s = r->state;
-    const json_t *n_dims = json_object_get(r->details, "dimensions");
     json_t *o = json_object(), *list = json_array();
     for (size_t i = 0; i < r->n_choices; i++)
-        json_add(&list, vector_of(&r->outcomes[i], n_dims ? (size_t)json_integer_value(n_dims) : SIZE_MAX));
+        json_add(&list, json_vector(r->outcomes[i].embedding, r->outcomes[i].n_floats));
     json_put(&o, "model", json_text(r->model->name, strlen(r->model->name)));
     json_put(&o, "embeddings", list);
     json_put(&o, "total_duration", json_integer(nanoseconds(now() - s->begun)));
@@ -589,7 +577,7 @@ static json_t *embed_whole(request *r) {
 
 static json_t *embedding_whole(request *r) {
     json_t *o = json_object();
-    json_put(&o, "embedding", vector_of(&r->outcomes[0], SIZE_MAX));
+    json_put(&o, "embedding", json_vector(r->outcomes[0].embedding, r->outcomes[0].n_floats));
     return o;
 }
 
@@ -618,7 +606,7 @@ static bool take_embed(exchange *x, request *r, const json_t *body, failure *f) 
     if (!field_object(body, "options", &options_of, f) || !take_limit(r, options_of, f) ||
         !field_bool(body, "truncate", &cuts, f) || !field_whole(body, "dimensions", 0, INT32_MAX, &n_dims, f))
         return false;
-    if (n_dims > 0 && !(r->details = json_pack("{s:I}", "dimensions", (json_int_t)n_dims))) return refuse_memory(f);
+    r->n_dims = (uint32_t)n_dims;
     if (json_array_size(texts) > MOST_EMBEDDINGS)
         return refuse(f, 400, "input", "input: at most %d texts in one request", MOST_EMBEDDINGS);
     if (!json_is_array(texts) && !add_input(r, "input", texts, cuts, f)) return false;

@@ -568,9 +568,7 @@ static json_t *base64_of(const void *bytes, size_t length) {
 static json_t *embedding_of(const request *r, const outcome *a) {
     if (json_is_true(json_object_get(r->details, "base64")))
         return base64_of(a->embedding, a->n_floats * sizeof *a->embedding);
-    json_t *list = json_array();
-    for (size_t i = 0; i < a->n_floats; i++) json_add(&list, json_number((double)a->embedding[i]));
-    return list;
+    return json_vector(a->embedding, a->n_floats);
 }
 
 static json_t *embeddings_whole(request *r) {
@@ -604,9 +602,9 @@ static bool take_embeddings(request *r, const json_t *body, failure *f) {
         return false;
     if (strcmp(format, "float") != 0 && strcmp(format, "base64") != 0)
         return refuse(f, 400, "encoding_format", "encoding_format: '%.40s' is not float or base64", format);
-    if (n_dims != n_embd)
-        return refuse(f, 400, "dimensions", "dimensions: this model's vectors have %u numbers and cannot be shortened",
-                      n_embd);
+    if (n_dims > n_embd)
+        return refuse(f, 400, "dimensions", "dimensions: this model's vectors have only %u numbers", n_embd);
+    r->n_dims = (uint32_t)n_dims;
     r->details = json_pack("{s:b}", "base64", strcmp(format, "base64") == 0);
     if (!r->details) return refuse_memory(f);
     if (!given) return refuse(f, 400, "input", "input is missing");

@@ -5,6 +5,7 @@
 #include "server/http.h"
 #include "server/models.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -203,6 +204,14 @@ static bool gather_piece(request *r, size_t index, piece *p) {
     return c->id && c->name;
 }
 
+static void shorten(outcome *o, size_t n_dims) {
+    double sum = 0;
+    for (size_t i = 0; i < n_dims; i++) sum += (double)o->embedding[i] * (double)o->embedding[i];
+    const double scale = sum > 0 ? 1 / sqrt(sum) : 1;
+    for (size_t i = 0; i < n_dims; i++) o->embedding[i] = (float)((double)o->embedding[i] * scale);
+    o->n_floats = n_dims;
+}
+
 static bool gather(request *r, event *e) {
     outcome *o = &r->outcomes[e->choice];
     const size_t row = 1 + r->n_logprobs, n_before = o->tokens.count;
@@ -220,6 +229,7 @@ static bool gather(request *r, event *e) {
         o->embedding = e->embedding;
         o->n_floats = e->n_floats;
         e->embedding = NULL;
+        if (r->n_dims > 0 && r->n_dims < o->n_floats) shorten(o, r->n_dims);
     }
     o->usage = e->usage;
     o->finish = e->finish;

@@ -141,6 +141,7 @@ struct request {
     uint64_t most_ms;      /* end after this time of drawing, once there is a newline; 0: no limit */
     uint32_t n_indent;     /* the text ends at a line that begins with fewer spaces and tabs than this */
     int32_t slot;          /* slot for its first choice; -1: any */
+    uint32_t n_dims;       /* keep this many numbers of a vector, and scale them to length 1 again; 0: all */
     cllm_string *stops;    /* [n_stops]: owned, with their texts */
     size_t n_stops;
     bool ignores_end;

@@ -53,6 +53,12 @@ json_t *json_number(double value) {
     return json_real(strtod(digits, NULL));
 }
 
+json_t *json_vector(const float *values, size_t count) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) json_add(&list, json_number((double)values[i]));
+    return list;
+}
+
 char *json_spelled(const json_t *value) {
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(MOST_DIGITS));
     json_t *again = text ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;

@@ -14,7 +14,8 @@ void write_event(text_buffer *out, const char *name, json_t *value);
 
 /* A number with the nine digits that a float has; null if it is not finite, because JSON cannot write it. */
 json_t *json_number(double value);
-json_t *json_float(float value); /* with as few digits as identify the float: 0.8 */
+json_t *json_vector(const float *values, size_t count); /* a list of such numbers */
+json_t *json_float(float value);                        /* with as few digits as identify the float: 0.8 */
 
 /* JSON as Python writes it, with numbers as short as the client wrote them: released with free; NULL: no memory. */
 char *json_spelled(const json_t *value);
