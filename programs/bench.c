@@ -1,5 +1,5 @@
 /* The command bench: measures the speed of prompts, which are evaluated at once, and of decoding, one token at a time.
- * After it: bench_report.c prints the results.
+ * An encoder only has prompts. After it: bench_report.c prints the results.
  *
  * All runs use the same list of token ids, also for decoding: nothing is sampled. A test begins after `depth` tokens of
  * this list, which are evaluated once, untimed; for the next run the sequence is truncated to them. Each test runs once
@@ -31,6 +31,8 @@ typedef struct bencher {
     bench_results results;
 } bencher;
 
+static bool is_encoder(const bencher *b) { return cllm_model_get_info(b->r.model)->is_encoder; }
+
 /* -------------------------------------------------------------------------- counting operations and bytes */
 
 /* The number at a key of the architecture; 0: there is none. */
@@ -48,16 +50,24 @@ static bool is_of_experts(const char *name) {
     return strstr(name, "_exps.weight") || sscanf(name, "blk.%*u.ffn_%*[a-z].%u", &expert) == 1;
 }
 
-/* Multiply-accumulates of the layers for a token, which uses only some of the experts. Two matrices are left out: rows
- * of the embedding table are only looked up, and a prompt needs the output matrix only for its last token. */
+/* Not a matrix of the layers: rows of tables are only looked up, and a prompt needs the output only for its last token.
+ */
+static bool is_beside_layers(const char *name) {
+    static const char *const names[] = {"token_embd.weight", "position_embd.weight", "token_types.weight",
+                                        "output.weight"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+/* Multiply-accumulates of the layers for a token, which uses only some of the experts. */
 static uint64_t count_layer_macs(const cllm_model *model) {
     const cllm_gguf *gguf = cllm_model_gguf(model);
     const uint64_t n_experts = find_number(model, "expert_count");
     uint64_t macs = 0, of_experts = 0;
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
-        if (t->n_dims < 2 || strcmp(t->name, "token_embd.weight") == 0 || strcmp(t->name, "output.weight") == 0)
-            continue;
+        if (t->n_dims < 2 || is_beside_layers(t->name)) continue;
         const uint64_t n = t->shape[0] * t->shape[1] * t->shape[2];
         if (is_of_experts(t->name))
             of_experts += n;
@@ -67,12 +77,13 @@ static uint64_t count_layer_macs(const cllm_model *model) {
     return n_experts > 0 ? macs + of_experts / n_experts * find_number(model, "expert_used_count") : macs;
 }
 
-/* Multiply-accumulates of a run: the matrices, and the attention of each token to all positions up to its own. */
+/* Multiply-accumulates of a run: the matrices, and the attention of each token to all positions up to its own. In an
+ * encoder a token sees all positions, and there is no output matrix. */
 static double count_macs(const bencher *b, const bench_result *test, bench_kind kind) {
     const cllm_model_info *info = cllm_model_get_info(b->r.model);
     const double n = (double)bench_n_tokens(test, kind);
-    const double outputs = kind == BENCH_PROMPT ? 1 : n;
-    const double attended = n * (double)test->depth + n * (n + 1) / 2;
+    const double outputs = info->is_encoder ? 0 : kind == BENCH_PROMPT ? 1 : n;
+    const double attended = info->is_encoder ? n * n : n * (double)test->depth + n * (n + 1) / 2;
     const double heads = (double)info->n_layers * info->n_heads;
     return n * (double)b->layer_macs + outputs * (double)info->n_embd * (double)info->n_vocab +
            attended * heads * ((double)info->key_length + info->value_length);
@@ -108,12 +119,13 @@ static cllm_status seek(bencher *b, size_t i, uint64_t depth, cllm_error *err) {
 static int run_once(bencher *b, const bench_result *test, bench_kind kind, double *tok_s) {
     const size_t n = kind == BENCH_DECODE && test->sequences ? (size_t)test->sequences : 1;
     const size_t count = (size_t)bench_n_tokens(test, kind), step = kind == BENCH_PROMPT ? count : 1;
+    const cllm_want want = is_encoder(b) ? CLLM_WANT_EMBEDDING : CLLM_WANT_LAST;
     cllm_error err;
     cllm_status status = CLLM_OK;
     for (size_t i = 0; status == CLLM_OK && i < n; i++) {
         status = seek(b, i, test->depth, &err);
         b->spans[i] = (cllm_span){
-            .sequence = b->sequences[i], .tokens = b->tokens + i + test->depth, .count = step, .want = CLLM_WANT_LAST};
+            .sequence = b->sequences[i], .tokens = b->tokens + i + test->depth, .count = step, .want = want};
     }
     double start = now();
     for (size_t done = 0; status == CLLM_OK && done < count; done += step) {
@@ -263,6 +275,7 @@ static int measure_sequences(bencher *b, bench_result test) {
 /* All tests of one engine: each depth with each number of tokens. */
 static int run_engine(bencher *b) {
     const options *o = &b->o;
+    const count_list none = {.count = 1}, *gens = is_encoder(b) ? &none : &o->gens;
     const char *slash = strrchr(o->model, '/');
     bench_result test = {.model = slash ? slash + 1 : o->model,
                          .file = o->model,
@@ -287,9 +300,9 @@ static int run_engine(bencher *b) {
         test.depth = o->depths.values[d];
         if (test.gpu_layers > 0) status = measure_gpu(b, &test);
         for (size_t p = 0; p < o->prompts.count; p++)
-            for (size_t g = 0; g < o->gens.count && status == EXIT_SUCCESS; g++) {
+            for (size_t g = 0; g < gens->count && status == EXIT_SUCCESS; g++) {
                 test.prompt = o->prompts.values[p];
-                test.gen = o->gens.values[g];
+                test.gen = gens->values[g];
                 status = measure_sequences(b, test);
             }
     }
@@ -309,10 +322,30 @@ static void fill_tokens(bencher *b) {
     if (tokenizer && cllm_tokenizer_bos(tokenizer) >= 0) b->tokens[0] = cllm_tokenizer_bos(tokenizer);
 }
 
+static uint64_t largest_of(const count_list *list) {
+    uint64_t largest = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->values[i] > largest) largest = list->values[i];
+    return largest;
+}
+
+/* Check that the options leave something to measure of an encoder. */
+static int check_encoder(const bencher *b) {
+    const uint64_t longest = largest_of(&b->o.prompts);
+    const cllm_model_info *info = cllm_model_get_info(b->r.model);
+    if (!info->is_encoder) return EXIT_SUCCESS;
+    if (longest == 0 || largest_of(&b->o.depths) > 0)
+        return fail("%s: a %s model only reads whole texts: use -p, and leave out --depth", b->o.model,
+                    info->architecture);
+    if (info->n_ctx_train > 0 && longest > info->n_ctx_train)
+        return fail("%s: -p %" PRIu64 ": the model has %" PRIu32 " positions", b->o.model, longest, info->n_ctx_train);
+    return EXIT_SUCCESS;
+}
+
 /* All tests of one model: each number of threads with each batch. */
 static int run_model(bencher *b) {
     int status = run_load(&b->r, &b->o);
-    if (status == EXIT_SUCCESS) status = run_check_writes(&b->r);
+    if (status == EXIT_SUCCESS) status = check_encoder(b);
     if (status == EXIT_SUCCESS) {
         b->file_bytes = cllm_gguf_n_bytes(cllm_model_gguf(b->r.model));
         b->layer_macs = count_layer_macs(b->r.model);
@@ -327,13 +360,6 @@ static int run_model(bencher *b) {
         }
     run_close(&b->r);
     return status;
-}
-
-static uint64_t largest_of(const count_list *list) {
-    uint64_t largest = 0;
-    for (size_t i = 0; i < list->count; i++)
-        if (list->values[i] > largest) largest = list->values[i];
-    return largest;
 }
 
 /* Check the options and open each file before the first measurement, so that a long series does not fail at the name of

@@ -146,11 +146,18 @@ assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b
     check 'embed: nothing is special in a text' cmp "$out" "$temporary/want"
     run "$stories" -q -p a -n 2 --draft-model "$shared/families2/bert.gguf"
     check 'an encoder is no draft model' eval 'exits 1 && one_line && says "bert.gguf: --draft-model: a bert model cannot generate text"'
-    for command in "$temporary/ranker.gguf -p a" "chat $temporary/ranker.gguf a" "eval $temporary/ranker.gguf --tokens 1,2" \
-        "bench $temporary/ranker.gguf"; do
+    for command in "$temporary/ranker.gguf -p a" "chat $temporary/ranker.gguf a" "eval $temporary/ranker.gguf --tokens 1,2"; do
         run $command
         check "an encoder generates no text: ${command%%[ /]*}" eval 'exits 1 && one_line && says "generates no text"'
     done
+    run bench "$temporary/ranker.gguf" -q -p 32,64 -r 2 --csv
+    check 'bench of an encoder measures prompts' eval 'exits 0 && silent && [ "$(wc -l <"$out")" = 3 ] && grep -q ",32,0,0,0,[1-9]" "$out" && grep -q ",64,0,0,0,[1-9]" "$out"'
+    for bad in '-p 0' '-p 32 --depth 8'; do
+        run bench "$temporary/ranker.gguf" -q $bad
+        check "bench of an encoder: $bad" refused 1 "$temporary/ranker.gguf: a bert model only reads whole texts: use -p"
+    done
+    run bench "$temporary/ranker.gguf" -q -p 4096
+    check 'bench of an encoder: a prompt that is too long' refused 1 "$temporary/ranker.gguf: -p 4096: the model has 128 positions"
 }
 
 # Qwen3-Reranker gives the shares of "yes" and "no" for a pair, which a template writes. A causal model without the
