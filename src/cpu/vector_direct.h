@@ -16,7 +16,8 @@
 
 typedef struct dot_context {
     activation_columns y; /* at column 0 */
-    const uint8_t *next;
+    later_rows later;
+    bool near; /* prefetch_block */
     floats sums[DIRECT_COLUMNS];
 } dot_context;
 
@@ -59,19 +60,19 @@ enum { COMPUTE_TYPES(X) };
 #include "cpu/vector_type_tmpl.h"
 
 #ifdef DOT_ROWS
-static void dot_Q8_0_1(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums);
+static void dot_Q8_0_1(row_lanes rows, later_rows later, size_t n_units, activation_columns y, float *sums);
 
 /* One token, and rows as in the file: each row's bytes stay side by side. The float operations are those of
  * multiply_block. */
-static void dot_rows_Q8_0(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums) {
+static void dot_rows_Q8_0(row_lanes rows, later_rows later, size_t n_units, activation_columns y, float *sums) {
     if (rows.interleaved) {
-        dot_Q8_0_1(rows, next, n_units, y, sums);
+        dot_Q8_0_1(rows, later, n_units, y, sums);
         return;
     }
     floats sum = {0};
     for (size_t block = 0; block < n_units; block++) {
         const size_t at = block * BLOCK_BYTES_Q8_0;
-        prefetch_block(next, block, LANES * BLOCK_BYTES_Q8_0);
+        prefetch_block(later, true, block, BLOCK_BYTES_Q8_0);
         const floats scales = read_half(rows, at) * all_floats(y.blocks[block].scale);
         const ints total = dot_rows(rows.data + at + 2, rows.stride, y.values + block * ACTIVATION_BLOCK) -
                            all_ints(y.blocks[block].sum) * WIDE_OFFSET;

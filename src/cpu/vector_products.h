@@ -75,13 +75,18 @@ INLINE void multiply_block(const format f, const size_t n_vectors, const size_t 
     }
 }
 
-/* While a block of each row is processed, prefetch as many bytes of the next rows, in memory order. So memory sees one
- * stream, however many rows are read at once, and has the time of a whole group of rows to answer. Never prefetch many
- * lines at once: the L1 cache can wait for only a few at a time, and loads would have to queue behind them. (An address
- * after the matrix is harmless.) */
-INLINE void prefetch_block(const uint8_t *next, size_t block, const size_t n_bytes) {
-    next += block * n_bytes;
-    UNROLLED for (size_t at = 0; at < n_bytes; at += CACHE_LINE) __builtin_prefetch(next + at, 0, 2);
+/* While a block is processed, prefetch as much of the later rows; `bytes` of each. A cache line holds several blocks of
+ * a row, so the rows take turns, and each request is for about a line. near: the rows are read next, so they go into the
+ * L1 cache, otherwise into the L2 cache. Never prefetch many lines at once: the L1 cache can wait for only a few at a
+ * time, and loads would have to queue behind them. (An address after the matrix is harmless.) */
+INLINE void prefetch_block(later_rows later, bool near, size_t block, const size_t bytes) {
+    const size_t n_turns = bytes > 36 ? 1 : bytes > 18 ? 2 : 4;
+    const size_t turn = block % n_turns, n_rows = LANES / n_turns;
+    const uint8_t *row = later.data + turn * n_rows * later.stride + (block - turn) * bytes;
+    if (near)
+        UNROLLED for (size_t i = 0; i < n_rows; i++) __builtin_prefetch(row + i * later.stride, 0, 3);
+    else
+        UNROLLED for (size_t i = 0; i < n_rows; i++) __builtin_prefetch(row + i * later.stride, 0, 2);
 }
 
 #endif

@@ -29,6 +29,12 @@ typedef struct row_lanes {
     bool interleaved;
 } row_lanes;
 
+/* The LANES rows, or parts of an interleaved matrix, that are prefetched while others are read; `stride` bytes apart. */
+typedef struct later_rows {
+    const uint8_t *data;
+    size_t stride;
+} later_rows;
+
 /* 32 columns of LANES rows. A weight is scale * (w - the format's zero) + min; scales and mins are for all 32 columns,
  * or for each half of them. */
 typedef struct unpacked {
@@ -101,7 +107,7 @@ typedef void (*tile_kernel)(const unpacked (*tile)[TILE_VECTORS], size_t n_block
 
 typedef struct quantized_kernel {
     /* For 1, 2, 4 and 8 tokens; NULL for numbers above most_direct. sums: out, [tokens][LANES]. */
-    void (*dot[4])(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums);
+    void (*dot[4])(row_lanes rows, later_rows later, size_t n_units, activation_columns y, float *sums);
     void (*unpack)(row_lanes rows, size_t first_unit, size_t n_units, tile_context *context);
     tile_kernel multiply;
     size_t most_direct; /* most tokens for `dot` */

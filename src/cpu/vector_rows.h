@@ -12,48 +12,76 @@ static const quantized_kernel *const quantized_kernels[QUANT_TYPE_LIMIT] = {
 #undef X
 };
 
-/* Which of the rows first_row..end_row-1 a vector holds: lane i has row `first` + i, for i < n_rows. */
+/* Which of the rows first_row..end_row-1 a vector holds: lane i has row `first` + i * step, for i < n_rows. */
 typedef struct row_vector {
-    uint32_t first;
-    uint32_t n_rows;
+    uint32_t first, step, n_rows;
     row_lanes lanes;
-    const uint8_t *next; /* the bytes that are read next, to prefetch them */
+    later_rows later;
 } row_vector;
 
+/* With few tokens, the speed of memory is the limit. A core reads faster from several pages at a time than from one,
+ * because it prefetches in each of them. So the rows of a vector are spread over the range: each lane reads its own
+ * stretch of memory, one row after the other. The rows of an interleaved matrix cannot be spread, so what is prefetched
+ * is spread over the AHEAD vectors after these. */
 typedef struct row_range {
     const matrix *w;
     uint32_t first_row, end_row;
+    uint32_t step; /* from row to row of a vector */
     uint8_t *tail; /* [LANES][row_bytes] a copy of the last rows if they do not fill a vector, followed by zeros */
 } row_range;
 
+enum { AHEAD = 4, PAGE = 4096 };
+
 INLINE uint32_t row_range_vectors(const row_range *range) {
     return (range->end_row - range->first_row + LANES - 1) / LANES;
+}
+
+INLINE row_vector interleaved_vector(const row_range *range, uint32_t index) {
+    const matrix *w = range->w;
+    const uint8_t *data = w->data;
+    const uint32_t first = range->first_row + index * LANES, left = range->end_row - first;
+    const uint32_t later = range->first_row + (index / AHEAD + 1) * AHEAD * LANES + index % AHEAD;
+    return (row_vector){.first = first,
+                        .step = 1,
+                        .n_rows = left < LANES ? left : LANES,
+                        .lanes = {.data = data + (first - first % ROW_GROUP) * w->row_bytes,
+                                  .lane = first % ROW_GROUP,
+                                  .interleaved = true},
+                        .later = {data + later * w->row_bytes, AHEAD * w->row_bytes}};
+}
+
+/* The rows after those that fill vectors. */
+INLINE row_vector last_vector(const row_range *range) {
+    const matrix *w = range->w;
+    const uint32_t n_rows = (range->end_row - range->first_row) % LANES, first = range->end_row - n_rows;
+    memcpy(range->tail, (const uint8_t *)w->data + first * w->row_bytes, n_rows * w->row_bytes);
+    memset(range->tail + n_rows * w->row_bytes, 0, (LANES - n_rows) * w->row_bytes);
+    const row_lanes lanes = {.data = range->tail, .stride = w->row_bytes};
+    return (row_vector){first, 1, n_rows, lanes, {range->tail, w->row_bytes}};
+}
+
+/* Vectors index - index % step and the step - 1 after it share step * LANES rows. */
+INLINE uint32_t first_of_vector(const row_range *range, uint32_t index) {
+    return range->first_row + (index - index % range->step) * LANES + index % range->step;
 }
 
 /* Inlined, so that its result need not be stored and loaded again. */
 INLINE row_vector row_range_vector(const row_range *range, uint32_t index) {
     const matrix *w = range->w;
     const uint8_t *data = w->data;
-    const uint32_t first = range->first_row + index * LANES;
-    const uint32_t n_rows = range->end_row - first < LANES ? range->end_row - first : LANES;
-    row_vector rows = {first,
-                       n_rows,
-                       {.data = data + first * w->row_bytes, .stride = w->row_bytes},
-                       data + (first + LANES) * w->row_bytes};
-    if (w->interleaved) {
-        rows.lanes = (row_lanes){
-            .data = data + (first - first % ROW_GROUP) * w->row_bytes, .lane = first % ROW_GROUP, .interleaved = true};
-        rows.next = data + (first + ROW_GROUP) * w->row_bytes;
-    } else if (n_rows < LANES) {
-        memcpy(range->tail, rows.lanes.data, n_rows * w->row_bytes);
-        memset(range->tail + n_rows * w->row_bytes, 0, (LANES - n_rows) * w->row_bytes);
-        rows.lanes.data = range->tail;
-    }
-    return rows;
+    if (w->interleaved) return interleaved_vector(range, index);
+    if (index == (range->end_row - range->first_row) / LANES) return last_vector(range);
+    const uint32_t first = first_of_vector(range, index), later = first_of_vector(range, index + 1);
+    const size_t stride = range->step * w->row_bytes;
+    return (row_vector){first,
+                        range->step,
+                        LANES,
+                        {.data = data + first * w->row_bytes, .stride = stride},
+                        {data + later * w->row_bytes, stride}};
 }
 
 INLINE void store_rows(const row_vector *rows, const float *sums, float *out) {
-    for (size_t i = 0; i < rows->n_rows; i++) out[rows->first + i] = sums[i];
+    for (size_t i = 0; i < rows->n_rows; i++) out[rows->first + i * rows->step] = sums[i];
 }
 
 /* A thread's scratch. */
@@ -79,7 +107,7 @@ static void multiply_few(const row_range *range, const activations *x, size_t n_
         for (size_t token = 0, size = 3; token < n_batch; token += (size_t)1 << size) {
             float sums[DIRECT_COLUMNS][LANES];
             while (n_batch - token < (size_t)1 << size) size--;
-            quantized_kernels[w->type]->dot[size](rows.lanes, rows.next, n_units, columns_from(x, token, 0), sums[0]);
+            quantized_kernels[w->type]->dot[size](rows.lanes, rows.later, n_units, columns_from(x, token, 0), sums[0]);
             for (size_t c = 0; c < (size_t)1 << size; c++) store_rows(&rows, sums[c], out + (token + c) * out_stride);
         }
     }
@@ -128,11 +156,20 @@ static void multiply_batch(const row_range *range, const activations *x, size_t 
     }
 }
 
+/* The step that spreads a vector over n_rows rows. Rows must not be a multiple of a page apart: their bytes would compete
+ * for the same few places in the L1 cache. */
+static uint32_t widest_step(const matrix *w, uint32_t n_rows) {
+    uint32_t step = n_rows < LANES ? 1 : n_rows / LANES;
+    while (step % 2 == 0 && (step * w->row_bytes + CACHE_LINE) % PAGE < 2 * CACHE_LINE) step /= 2;
+    return step;
+}
+
 static void quantized_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x,
                              size_t n_batch, float *out, size_t out_stride, void *scratch) {
     quantized_scratch *room = scratch;
-    const row_range range = {w, first_row, end_row, room->tail};
-    if (n_batch <= quantized_kernels[w->type]->most_direct)
+    const bool few = n_batch <= quantized_kernels[w->type]->most_direct;
+    const row_range range = {w, first_row, end_row, few ? widest_step(w, end_row - first_row) : 1, room->tail};
+    if (few)
         multiply_few(&range, x, n_batch, out, out_stride);
     else
         multiply_batch(&range, x, n_batch, out, out_stride, room);
