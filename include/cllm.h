@@ -86,8 +86,8 @@ typedef struct cllm_load_options {
     /* Read the file into memory, instead of mapping it. A file that the system cannot map is read in any case: see
      * cllm_gguf_note. */
     bool no_mmap;
-    /* For cllm_model_load: copy quantized matrices into memory, in the order that the CPU's kernels read fastest. The
-     * results are the same bits. */
+    /* For cllm_model_load: copy quantized matrices into memory, in an order that takes the CPU's kernels less
+     * work to unpack. The results are the same bits. */
     bool repack;
     cllm_progress progress;                /* or NULL */
     void *user;                            /* passed to `progress` */

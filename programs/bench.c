@@ -50,11 +50,11 @@ static bool is_of_experts(const char *name) {
     return strstr(name, "_exps.weight") || sscanf(name, "blk.%*u.ffn_%*[a-z].%u", &expert) == 1;
 }
 
-/* Not a matrix of the layers: rows of tables are only looked up, and a prompt needs the output only for its last token.
- */
+/* True for tables, whose rows are only looked up, and for the output matrix, which a prompt needs only for its last
+ * token. */
 static bool is_beside_layers(const char *name) {
-    static const char *const names[] = {"token_embd.weight", "position_embd.weight", "token_types.weight",
-                                        "output.weight"};
+    static const char *const names[] = {"token_embd.weight", "per_layer_token_embd.weight", "position_embd.weight",
+                                        "token_types.weight", "output.weight"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;
@@ -272,6 +272,13 @@ static int measure_sequences(bencher *b, bench_result test) {
     return status;
 }
 
+static uint64_t largest_of(const count_list *list) {
+    uint64_t largest = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->values[i] > largest) largest = list->values[i];
+    return largest;
+}
+
 /* All tests of one engine: each depth with each number of tokens. */
 static int run_engine(bencher *b) {
     const options *o = &b->o;
@@ -286,7 +293,7 @@ static int run_engine(bencher *b) {
                          .launched_bytes = NAN,
                          .machine = {.read_gb_s = NAN, .float_gmac_s = NAN}};
     b->r.n_sequences = (uint32_t)b->n_sequences;
-    int status = run_start(&b->r, b->n_tokens);
+    int status = run_start(&b->r, is_encoder(b) ? (size_t)largest_of(&o->prompts) : b->n_tokens);
     if (status == EXIT_SUCCESS) status = create_sequences(b);
     if (status != EXIT_SUCCESS) return status;
     test.threads = cllm_engine_n_threads(b->r.engine);
@@ -320,13 +327,6 @@ static void fill_tokens(bencher *b) {
         b->tokens[i] = (int32_t)((state >> 8) % n_vocab); /* the low bits have short periods */
     }
     if (tokenizer && cllm_tokenizer_bos(tokenizer) >= 0) b->tokens[0] = cllm_tokenizer_bos(tokenizer);
-}
-
-static uint64_t largest_of(const count_list *list) {
-    uint64_t largest = 0;
-    for (size_t i = 0; i < list->count; i++)
-        if (list->values[i] > largest) largest = list->values[i];
-    return largest;
 }
 
 /* Check that the options leave something to measure of an encoder. */

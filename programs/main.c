@@ -47,8 +47,8 @@ const command commands[] = {
      "accepted, or refused at byte N.",
      check_grammar},
     {BENCH, "bench", "MODEL.gguf... [options]",
-     "Measure the speed of prompts and of decoding, and compare it with the machine's limits. Of an encoder only\n"
-     "prompts are measured. If an option takes numbers separated by commas, all combinations are measured.",
+     "Measure the speed of prompts and of decoding, and compare it with the machine's limits. For an encoder,\n"
+     "only prompts are measured. If an option takes numbers separated by commas, all combinations are measured.",
      bench},
     {SERVE, "serve", "[MODEL.gguf...] [--port N] [options]",
      "Serve models over HTTP, to clients of OpenAI, Anthropic, ollama and llama-server. Without a MODEL,\n"

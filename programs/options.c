@@ -301,7 +301,7 @@ static const option_row rows[] = {
      .help = "guess tokens with a small model that has the same vocabulary, and keep those that would be drawn anyway"},
     {IN_SPEED, RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
     {IN_SPEED, RUNS, 0, "repack", FLAG, FIELD(repack),
-     .help = "copy quantized weights into memory in the order that kernels read fastest"},
+     .help = "copy quantized weights into memory in an order that takes less work to unpack"},
 
     {IN_MODEL, ALL, 'm', "model", TEXT, FIELD(model), "FILE",
      .help = "the model: a file, hf:OWNER/NAME[:QUANT] or a pulled name; you may also give it as the first argument"},

@@ -50,7 +50,7 @@ draw() { # FAMILY SEED NUMBER
 # Run the rest of the line, which draws a model, and compare.
 compares() {
     "$@" >"$folder/peer" 2>&1 || {
-        echo "llama.cpp did not compute it:" && tail -n 3 "$folder/peer"
+        echo "the model was not drawn, or llama.cpp did not compute it:" && tail -n 3 "$folder/peer"
         return 1
     }
     MINICLLM_FAMILIES=$drawn CMOCKA_MESSAGE_OUTPUT=TAP "$build/tests/test_families"

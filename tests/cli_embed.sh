@@ -152,6 +152,8 @@ assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b
     done
     run bench "$temporary/ranker.gguf" -q -p 32,64 -r 2 --csv
     check 'bench of an encoder measures prompts' eval 'exits 0 && silent && [ "$(wc -l <"$out")" = 3 ] && grep -q ",32,0,0,0,[1-9]" "$out" && grep -q ",64,0,0,0,[1-9]" "$out"'
+    run bench "$temporary/ranker.gguf" -q -p 32 -n 4096 -r 1 --csv
+    check 'bench of an encoder: -n asks for no room' exits 0
     for bad in '-p 0' '-p 32 --depth 8'; do
         run bench "$temporary/ranker.gguf" -q $bad
         check "bench of an encoder: $bad" refused 1 "$temporary/ranker.gguf: a bert model only reads whole texts: use -p"

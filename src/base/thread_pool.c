@@ -4,8 +4,8 @@
  *     caller   writes the task -> opens the run -> rings -> takes items ... -> closes the run -> waits until all left
  *     worker   waits for a ring -> enters, if the run is still open -> takes items ... -> leaves
  *
- * Each thread has a share of the items: neighbours, so that it reads memory as one stream. A counter says which item of
- * a share is next. A thread that runs out of items steals from the other shares. A worker that wakes too late stays out
+ * Each thread has a share of the items: neighbours, so that a thread knows which memory it reads next. A counter says
+ * which item of a share is next. A thread that runs out of items steals from the other shares. A worker that wakes too late stays out
  * of the run, so the caller never waits for a thread that the system has not scheduled. No more threads are woken than
  * there are cores, so more threads than cores cost nothing.
  *

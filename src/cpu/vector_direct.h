@@ -17,7 +17,7 @@
 typedef struct dot_context {
     activation_columns y; /* at column 0 */
     later_rows later;
-    bool near; /* prefetch_block */
+    bool near; /* as for prefetch_block */
     floats sums[DIRECT_COLUMNS];
 } dot_context;
 

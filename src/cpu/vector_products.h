@@ -75,12 +75,12 @@ INLINE void multiply_block(const format f, const size_t n_vectors, const size_t 
     }
 }
 
-/* While a block is processed, prefetch as much of the later rows; `bytes` of each. A cache line holds several blocks of
- * a row, so the rows take turns, and each request is for about a line. near: the rows are read next, so they go into the
- * L1 cache, otherwise into the L2 cache. Never prefetch many lines at once: the L1 cache can wait for only a few at a
- * time, and loads would have to queue behind them. (An address after the matrix is harmless.) */
+/* While a block of each row is multiplied, prefetch as many bytes of the later rows: `bytes` of each. A cache line holds
+ * two blocks of a row or more, so the rows take turns, and a request fetches the line of 2 or 4 blocks. near: into the L1
+ * cache; otherwise into the L2 cache. Never prefetch many lines at once: the L1 cache can wait for only a few at a time,
+ * and loads would have to queue behind them. (An address after the matrix is harmless.) */
 INLINE void prefetch_block(later_rows later, bool near, size_t block, const size_t bytes) {
-    const size_t n_turns = bytes > 36 ? 1 : bytes > 18 ? 2 : 4;
+    const size_t n_turns = bytes > 18 ? 2 : 4;
     const size_t turn = block % n_turns, n_rows = LANES / n_turns;
     const uint8_t *row = later.data + turn * n_rows * later.stride + (block - turn) * bytes;
     if (near)

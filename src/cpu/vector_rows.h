@@ -21,12 +21,12 @@ typedef struct row_vector {
 
 /* With few tokens, the speed of memory is the limit. A core reads faster from several pages at a time than from one,
  * because it prefetches in each of them. So the rows of a vector are spread over the range: each lane reads its own
- * stretch of memory, one row after the other. The rows of an interleaved matrix cannot be spread, so what is prefetched
- * is spread over the AHEAD vectors after these. */
+ * stretch of memory, one row after the other. The rows of an interleaved matrix cannot be spread. There vectors are taken
+ * in groups of AHEAD, and while one group is read, the next is prefetched, in LANES places at a time. */
 typedef struct row_range {
     const matrix *w;
     uint32_t first_row, end_row;
-    uint32_t step; /* from row to row of a vector */
+    uint32_t step; /* from row to row of a vector; a divisor of the number of full vectors */
     uint8_t *tail; /* [LANES][row_bytes] a copy of the last rows if they do not fill a vector, followed by zeros */
 } row_range;
 
@@ -56,11 +56,14 @@ INLINE row_vector last_vector(const row_range *range) {
     const uint32_t n_rows = (range->end_row - range->first_row) % LANES, first = range->end_row - n_rows;
     memcpy(range->tail, (const uint8_t *)w->data + first * w->row_bytes, n_rows * w->row_bytes);
     memset(range->tail + n_rows * w->row_bytes, 0, (LANES - n_rows) * w->row_bytes);
-    const row_lanes lanes = {.data = range->tail, .stride = w->row_bytes};
-    return (row_vector){first, 1, n_rows, lanes, {range->tail, w->row_bytes}};
+    return (row_vector){.first = first,
+                        .step = 1,
+                        .n_rows = n_rows,
+                        .lanes = {.data = range->tail, .stride = w->row_bytes},
+                        .later = {range->tail, w->row_bytes}};
 }
 
-/* Vectors index - index % step and the step - 1 after it share step * LANES rows. */
+/* Each `step` vectors share step * LANES neighbouring rows: vector i of them has rows i, i + step, i + 2 * step .. */
 INLINE uint32_t first_of_vector(const row_range *range, uint32_t index) {
     return range->first_row + (index - index % range->step) * LANES + index % range->step;
 }
@@ -73,11 +76,11 @@ INLINE row_vector row_range_vector(const row_range *range, uint32_t index) {
     if (index == (range->end_row - range->first_row) / LANES) return last_vector(range);
     const uint32_t first = first_of_vector(range, index), later = first_of_vector(range, index + 1);
     const size_t stride = range->step * w->row_bytes;
-    return (row_vector){first,
-                        range->step,
-                        LANES,
-                        {.data = data + first * w->row_bytes, .stride = stride},
-                        {data + later * w->row_bytes, stride}};
+    return (row_vector){.first = first,
+                        .step = range->step,
+                        .n_rows = LANES,
+                        .lanes = {.data = data + first * w->row_bytes, .stride = stride},
+                        .later = {data + later * w->row_bytes, stride}};
 }
 
 INLINE void store_rows(const row_vector *rows, const float *sums, float *out) {
@@ -156,11 +159,12 @@ static void multiply_batch(const row_range *range, const activations *x, size_t 
     }
 }
 
-/* The step that spreads a vector over n_rows rows. Rows must not be a multiple of a page apart: their bytes would compete
- * for the same few places in the L1 cache. */
+/* The largest step for n_rows rows. Rows must not be a whole number of pages apart: their bytes would compete for the same
+ * few places in the L1 cache. */
 static uint32_t widest_step(const matrix *w, uint32_t n_rows) {
-    uint32_t step = n_rows < LANES ? 1 : n_rows / LANES;
-    while (step % 2 == 0 && (step * w->row_bytes + CACHE_LINE) % PAGE < 2 * CACHE_LINE) step /= 2;
+    const uint32_t n_full = n_rows / LANES;
+    uint32_t step = n_full > 0 ? n_full : 1;
+    while (step > 1 && (n_full % step > 0 || (step * w->row_bytes + CACHE_LINE) % PAGE < 2 * CACHE_LINE)) step--;
     return step;
 }
 
@@ -168,7 +172,11 @@ static void quantized_matmul(const matrix *w, uint32_t first_row, uint32_t end_r
                              size_t n_batch, float *out, size_t out_stride, void *scratch) {
     quantized_scratch *room = scratch;
     const bool few = n_batch <= quantized_kernels[w->type]->most_direct;
-    const row_range range = {w, first_row, end_row, few ? widest_step(w, end_row - first_row) : 1, room->tail};
+    const row_range range = {.w = w,
+                             .first_row = first_row,
+                             .end_row = end_row,
+                             .step = few ? widest_step(w, end_row - first_row) : 1,
+                             .tail = room->tail};
     if (few)
         multiply_few(&range, x, n_batch, out, out_stride);
     else
