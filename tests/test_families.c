@@ -166,8 +166,8 @@ static bool is_unknown(const family *of) {
 
 /* The reference rounds the activations of F16 matrices to 16 bits and those of MXFP4 matrices to 8, and our fast paths
  * do the latter, too. So both can be about peer_nmse from exact values. In the worst case the two errors add up, and
- * then the NMSE between both is 4 times as large. The reference also gives other logits if its tokens come one after another;
- * the limit allows for that in the same way. */
+ * then the NMSE between both is 4 times as large. The reference also gives other logits if its tokens come one after
+ * another; the limit allows for that in the same way. */
 static double limit_of(const family *of) {
     return fmax(1e-5, 4 * fmax(of->peer_nmse > 1e-5 ? of->peer_nmse : 0, of->peer_split));
 }

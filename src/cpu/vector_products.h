@@ -75,10 +75,10 @@ INLINE void multiply_block(const format f, const size_t n_vectors, const size_t 
     }
 }
 
-/* While a block of each row is multiplied, prefetch as many bytes of the later rows: `bytes` of each. A cache line holds
- * two blocks of a row or more, so the rows take turns, and a request fetches the line of 2 or 4 blocks. near: into the L1
- * cache; otherwise into the L2 cache. Never prefetch many lines at once: the L1 cache can wait for only a few at a time,
- * and loads would have to queue behind them. (An address after the matrix is harmless.) */
+/* While a block of each row is multiplied, prefetch as many bytes of the later rows: `bytes` of each. A cache line
+ * holds about two blocks of a row or more. So the rows take turns: one request for 2 or 4 blocks. near: into the L1
+ * cache; otherwise into the L2 cache. Never prefetch many lines at once: the L1 cache can wait for only a few at a
+ * time, and loads would have to queue behind them. (An address after the matrix is harmless.) */
 INLINE void prefetch_block(later_rows later, bool near, size_t block, const size_t bytes) {
     const size_t n_turns = bytes > 18 ? 2 : 4;
     const size_t turn = block % n_turns, n_rows = LANES / n_turns;

@@ -29,7 +29,7 @@ typedef struct row_lanes {
     bool interleaved;
 } row_lanes;
 
-/* The LANES rows, or parts of an interleaved matrix, that are prefetched while others are read; `stride` bytes apart. */
+/* LANES rows, or parts of an interleaved matrix, that are prefetched while others are read; `stride` bytes apart. */
 typedef struct later_rows {
     const uint8_t *data;
     size_t stride;

@@ -21,8 +21,8 @@ typedef struct row_vector {
 
 /* With few tokens, the speed of memory is the limit. A core reads faster from several pages at a time than from one,
  * because it prefetches in each of them. So the rows of a vector are spread over the range: each lane reads its own
- * stretch of memory, one row after the other. The rows of an interleaved matrix cannot be spread. There vectors are taken
- * in groups of AHEAD, and while one group is read, the next is prefetched, in LANES places at a time. */
+ * stretch of memory, one row after the other. The rows of an interleaved matrix cannot be spread. There vectors are
+ * taken in groups of AHEAD, and while one group is read, the next is prefetched, in LANES places at a time. */
 typedef struct row_range {
     const matrix *w;
     uint32_t first_row, end_row;
@@ -159,8 +159,8 @@ static void multiply_batch(const row_range *range, const activations *x, size_t 
     }
 }
 
-/* The largest step for n_rows rows. Rows must not be a whole number of pages apart: their bytes would compete for the same
- * few places in the L1 cache. */
+/* The largest step for n_rows rows. Rows must not be a whole number of pages apart: their bytes would compete for the
+ * same few places in the L1 cache. */
 static uint32_t widest_step(const matrix *w, uint32_t n_rows) {
     const uint32_t n_full = n_rows / LANES;
     uint32_t step = n_full > 0 ? n_full : 1;

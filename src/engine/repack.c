@@ -1,5 +1,5 @@
-/* cllm_load_options.repack: copies the quantized matrices of the layers, and of the output, into memory, interleaved in
- * the order that the kernels read fastest (model/weights.h). The mapped pages of a tensor are released as soon as it is
+/* cllm_load_options.repack: copies the quantized matrices of the layers, and of the output, into memory, interleaved:
+ * an order that takes less work to unpack (model/weights.h). The mapped pages of a tensor are released as soon as it is
  * copied. So memory never has two copies of the weights. Before it: model.c, which has bound the weights to the file.
  * After it: the kernels. */
 #include "engine/engine.h"
